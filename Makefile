@@ -131,6 +131,7 @@ weights: $(READY) ## train the default network, what it is compared with and the
 		--ids train/splits/ccp_test.txt --precision 32
 	$(BIN)/python -m train kinds runs/fpn_light_more/checkpoint --data "$(DATA)" --flatlays "$(FLATLAY)" \
 		--ids train/splits/ccp_test.txt --precision 32
+	$(BIN)/python -m train embedding runs/fpn_light_more/checkpoint --data "$(DATA)" --flatlays "$(FLATLAY)" --precision 32
 	$(BIN)/python -m train compare runs/fpn_inacio/checkpoint runs/fpn_light_more/checkpoint
 	$(BIN)/python -m train compare runs/pair runs/fpn_light_more/checkpoint
 	$(BIN)/python -m train fit-person --data "$(DATA)" --out runs/person

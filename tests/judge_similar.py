@@ -1,16 +1,17 @@
-"""Whether features of the network help to find similar outfits, which made the numbers of the archive's README.
+"""How much features of the network help to find similar outfits, which made the numbers of the archive's README.
 
     PYTHONPATH=. python tests/judge_similar.py CCP FLATLAYS [GALLERY [QUERIES]]
 
-Two questions, for the distance of `segmodels.archive.similar` and for mixtures of it with a distance of features:
+Two questions, for the distance of `segmodels.archive.similar` without features, for it as it is, and for it with the
+features before they are projected to embeddings:
 
 - Other framings (waist-up, waist-down) of each of the 101 test photos (or QUERIES of them) ask among 1,000 (or GALLERY)
   whole photos, their own among them: is that in the first hundredth? A crop shares its pixels with its photo, so that
   this favours features.
 - Each of the 188 flat-lays for testing asks among those of other senders: how many of the first 10 have its label?
 
-The features are those from which kinds are told: means and standard deviations of the network's maps over a garment,
-without its place and the colours of the photo. Their distance is that of cosines, over the classes that both have.
+The share and the dimensions were chosen on other photos: those of fold 0, which the network left out, and the flat-lays
+of `train/splits/flatlay_choice.txt`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import numpy as np
 from segmodels import load_segmenter
 from segmodels.archive.ingest import version_of
 from segmodels.archive.rows import Row, as_table, photo_id, row_of
-from segmodels.archive.similar import Looks, _weighted, read_looks
+from segmodels.archive.similar import FEATURES, Looks, read_looks
 from segmodels.archive.store import Archive
 from segmodels.datasets.ccp import read_ccp
 from segmodels.datasets.flatlay import read_flatlays
@@ -35,10 +36,10 @@ from segmodels.photo import open_photo
 from train.analysis.framing import draw, framed
 
 FRAMINGS = ("waist-up", "waist-down")
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+WAYS = ("without features", "as built", "not projected")
 FIRST = 10
 TEST = Path(__file__).parents[1] / "train" / "splits" / "ccp_test.txt"
-_WITHOUT = 6 + 15 + 15  # colours of the photo, places, and shares of the classes, the last of the features
+_WITHOUT = 15 + 15  # places, and shares of the classes, the last of the features
 
 T = TypeVar("T")
 Features = dict[tuple[str, int, str], np.ndarray]
@@ -86,10 +87,10 @@ def judge_framings(segmenter: Segmenter, root: Path, size: int, queries: int) ->
         places = np.array(asked)
         print(f"  {framing} ({len(places)})")
         hits = places <= first
-        for at, share in enumerate(SHARES):
+        for at, way in enumerate(WAYS):
             low, high = bootstrap(hits[:, at].astype(float) - hits[:, 0])
             print(
-                f"    {share:4.0%} features: {hits[:, at].mean():6.1%} ({low:+.1%} to {high:+.1%} against none), "
+                f"    {way}: {hits[:, at].mean():6.1%} ({low:+.1%} to {high:+.1%} against the first), "
                 f"{(places[:, at] == 1).mean():6.1%}, {np.median(places[:, at]):.0f}"
             )
 
@@ -113,15 +114,15 @@ def judge_flatlays(segmenter: Segmenter, root: Path) -> None:
             same.append([*((labels[each] == labels[query]).mean() for each in nearest), chance])
     values = np.array(same)
     print(f"{len(values)} flat-lays ask among those of other senders: same label among the first {FIRST}")
-    for at, share in enumerate(SHARES):
+    for at, way in enumerate(WAYS):
         low, high = bootstrap(values[:, at] - values[:, 0])
-        print(f"  {share:4.0%} features: {values[:, at].mean():6.1%} ({low:+.1%} to {high:+.1%} against none)")
+        print(f"  {way}: {values[:, at].mean():6.1%} ({low:+.1%} to {high:+.1%} against the first)")
     print(f"  by chance: {values[:, -1].mean():.1%}")
 
 
 def analysed(segmenter: Segmenter, name: str, photo: np.ndarray) -> tuple[Row, Features]:
     """The row of a photo, and the features of its garments by photo, person and class."""
-    segmentation, vectors = segmenter.segment_with_kind_features(photo)
+    segmentation, vectors = segmenter.segment_with_garment_features(photo)
     key = photo_id(name.encode())
     features = {
         (key, garment.person, garment.name): vector[:-_WITHOUT]
@@ -131,7 +132,7 @@ def analysed(segmenter: Segmenter, name: str, photo: np.ndarray) -> tuple[Row, F
 
 
 def compared(segmenter: Segmenter, found: Found) -> tuple[Looks, np.ndarray]:
-    """What is compared today, and unit vectors of features, float32 `(outfits, classes, features)`, NaN for none."""
+    """What is compared, and unit vectors of features, float32 `(outfits, classes, features)`, NaN for none."""
     with tempfile.TemporaryDirectory() as folder:
         archive = Archive(folder)
         archive.writer(version_of(segmenter)).append(as_table([row for row, _ in found]))
@@ -151,13 +152,12 @@ def compared(segmenter: Segmenter, found: Found) -> tuple[Looks, np.ndarray]:
 
 
 def mixtures(looks: Looks, features: np.ndarray, query: int) -> list[np.ndarray]:
-    """Distances of all outfits from one, for each of `SHARES`."""
-    today = looks.distances(query)
-    apart = (1 - (features * features[query]).sum(2)) / 2  # (outfits, classes)
-    both = np.minimum(looks.presence, looks.presence[query])
-    own = _weighted(apart, both)
-    own = np.where(np.isnan(own), today, own)
-    return [(1 - share) * today + share * own for share in SHARES]
+    """Distances of all outfits from one, for each of `WAYS`."""
+    plain = looks._plain(query)
+    cosine = np.nan_to_num((features * features[query]).sum(2))  # (outfits, classes); of what is lacking, 0
+    asked = looks.presence[query] * np.isfinite(features[query]).all(1)
+    own = (1 - (np.minimum(looks.presence, asked) * cosine).sum(1) / max(asked.sum(), 1e-6)) / 2
+    return [plain, looks.distances(query), (1 - FEATURES) * plain + FEATURES * own]
 
 
 def bootstrap(values: np.ndarray) -> tuple[float, float]:

@@ -17,7 +17,7 @@ from segmodels.inference.memory import is_out_of_memory
 from segmodels.mappings import MappingError
 from segmodels.photo import PhotoError
 from segmodels.streams import heed_sigterm, leave_pipe, stopped_status
-from train.commands import detecting, fitting, judging, kinds, labelling, publishing
+from train.commands import detecting, embedding, fitting, judging, kinds, labelling, publishing
 from train.publishing.export import ExportError
 from train.recipe import RecipeError
 from train.resume import FitError
@@ -48,6 +48,7 @@ _COMMANDS = (
     judging.add_evaluate,
     judging.add_calibrate,
     kinds.add_kinds,
+    embedding.add_embedding,
     publishing.add_join,
     publishing.add_describe,
     publishing.add_push,

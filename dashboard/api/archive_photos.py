@@ -19,6 +19,7 @@ from dashboard.api.limits import Limits
 from dashboard.api.problems import ProblemError, problem_responses
 from dashboard.api.routes import PREFIX, base_path
 from dashboard.api.waiting import principal_of, result_of, segmenter_of
+from dashboard.archive.intake import sort_files
 from dashboard.archive.jobs import Job
 from dashboard.archive.shelf import Shelved, check_size, choose_target, claim, owner_of
 from dashboard.shared import audit, networks
@@ -26,11 +27,11 @@ from dashboard.shared.access import may_change, readable_archives
 from dashboard.shared.principal import Principal
 from dashboard.trends import cache
 from segmodels.archive.care import NoPhotoError, delete_photos
-from segmodels.archive.feeds import is_feed_file, read_feed
+from segmodels.archive.feeds import read_feed
 from segmodels.archive.fetching import Fetcher, feed_name, feed_photos, fetch_feed
-from segmodels.archive.metadata import Metadata, parse_metadata
+from segmodels.archive.metadata import Metadata
 from segmodels.archive.selection import Selection
-from segmodels.archive.sources import Found, from_uploads, is_table, read_tables
+from segmodels.archive.sources import Found
 from segmodels.archive.store import Archive, ArchiveError
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
 from segmodels.settings import read_settings
@@ -201,18 +202,14 @@ def _ordered(order: FeedOrder, limits: Limits) -> tuple[Found, Metadata | None]:
 def _sent(files: Sequence[tuple[str, bytes]], *, as_outfits: bool) -> tuple[Found, Metadata | None]:
     """The photos of files that were sent, with the CSV among them, or those of a feed that was sent alone."""
     try:
-        tables = [file for file in files if is_feed_file(file[0])]
-        if len(tables) > 1:
-            raise ArchiveError("There are two CSVs or feeds. Keep one.")
-        if tables and not is_table(tables[0][0]) and len(files) > 1:
-            raise ArchiveError(f"{tables[0][0]} is a feed, which brings its own photos. Send it alone.")
-        if tables and len(files) == 1 and (feed := read_feed(tables[0][1], tables[0][0])):
+        intake = sort_files(files)
+        metadata = intake.read()
+        if intake.feed:
             fetcher = Fetcher(anywhere=read_settings().private_feeds)
-            return feed_photos(feed, fetcher, as_outfits=as_outfits), feed.metadata
-        found = from_uploads(file for file in files if not is_feed_file(file[0]))
-        if not found.sources and not found.rejected and not found.notes:
+            return feed_photos(intake.feed, fetcher, as_outfits=as_outfits), metadata
+        if intake.is_empty:
             raise ArchiveError("There is no photo to add. Send photos or a ZIP of photos as files.")
-        return found, read_tables(found, parse_metadata(tables[0][1], tables[0][0]) if tables else None)
+        return intake.found, metadata
     except ArchiveError as error:
         raise ProblemError("invalid-request", str(error)) from None
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
@@ -16,10 +15,11 @@ from dashboard.archive import cache
 from dashboard.archive.alerts import alert_line, new_alerts
 from dashboard.archive.care import show_care, show_past
 from dashboard.archive.entry import contents_html
+from dashboard.archive.intake import sort_files
 from dashboard.archive.jobs import Job, begin, running
 from dashboard.archive.preview import encoding_choices, first_rows
 from dashboard.archive.shelf import Shelved, check_size, choose_target, claim, lists
-from dashboard.archive.state import ArchiveState, Intake
+from dashboard.archive.state import ArchiveState
 from dashboard.components.upload_limit import watch_uploads
 from dashboard.shared import audit, networks, sign_in
 from dashboard.shared.access import may_change, readable_archives, share, sharing_of
@@ -31,16 +31,16 @@ from dashboard.shared.upload_memory import forget_uploads
 from dashboard.shared.visitor import is_trusted, log_name, principal, visitor, without_folders
 from dashboard.trends.state import TrendsState
 from segmodels.archive.decoding import encoding_name
-from segmodels.archive.feeds import Feed, is_feed_file, read_feed
+from segmodels.archive.feeds import Feed
 from segmodels.archive.fetching import Fetcher, feed_name, feed_photos, fetch_feed
-from segmodels.archive.metadata import Metadata, parse_metadata
+from segmodels.archive.metadata import Metadata
 from segmodels.archive.sentences import (
     outcome_sentence,
     progress_sentence,
     rejected_sentence,
     unmatched_sentences,
 )
-from segmodels.archive.sources import Found, from_uploads, is_table, read_tables
+from segmodels.archive.sources import Found, is_table
 from segmodels.archive.store import Archive, ArchiveError
 from segmodels.archive.tagging import Retagged, apply_metadata
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
@@ -285,23 +285,11 @@ def _understood(files: Sequence[tuple[str, bytes]]) -> Metadata | None:
     """The rows of the tables among the files, and of those in ZIPs; None if there are none.
 
     Raises:
-        ArchiveError: If there are two tables, one is no such CSV, or a ZIP is damaged.
+        ArchiveError: As `sort_files` and `Intake.read` raise it.
     """
     if state.found is None:
-        tables = [file for file in files if is_feed_file(file[0])]
-        if len(tables) > 1:
-            raise ArchiveError(f"{tables[0][0]} and {tables[1][0]} are two tables or feeds. Keep one.")
-        photos = from_uploads(file for file in files if not is_feed_file(file[0]))
-        state.found = Intake(photos, tables[0] if tables else None)
-    reading: dict[str, Any] = {"encoding": state.encoding, "day_first": state.day_first}
-    table, state.found.feed = state.found.table, None
-    if table and not is_table(table[0]) and len(files) > 1:
-        raise ArchiveError(f"{table[0]} is a feed, which brings its own photos. Add it alone.")
-    if table and len(files) == 1 and (feed := read_feed(table[1], table[0], **reading)):
-        state.found.feed = feed
-        return feed.metadata
-    metadata = parse_metadata(table[1], table[0], **reading) if table else None
-    return read_tables(state.found.found, metadata, **reading)
+        state.found = sort_files(files)
+    return state.found.read(encoding=state.encoding, day_first=state.day_first)
 
 
 def _feed() -> tuple[Feed | None, bool]:

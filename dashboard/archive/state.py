@@ -6,28 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dashboard.archive.care import CareOutcome
+from dashboard.archive.intake import Intake
 from dashboard.archive.jobs import Job
-from segmodels.archive.feeds import Feed
-from segmodels.archive.sources import Found
 from segmodels.archive.tagging import Retagged
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
 
-__all__ = ["ArchiveState", "Intake"]
-
-
-@dataclass
-class Intake:
-    """What is in the uploader.
-
-    Args:
-        found: Photos, and tables in ZIPs.
-        table: Name and content of the CSV, or of the feed, if there is one.
-        feed: Pictures of the table, if it holds addresses and there are no photos beside it.
-    """
-
-    found: Found
-    table: tuple[str, bytes] | None = None
-    feed: Feed | None = None
+__all__ = ["ArchiveState"]
 
 
 @dataclass

@@ -48,7 +48,7 @@ __all__ = [
 
 _SMALL_FILES = (
     *("config.json", "maps.json", "mapping.toml", "metrics.json", "calibration.json", "evidence.parquet"),
-    *("kinds.json", "kinds.safetensors"),
+    *("kinds.json", "kinds.safetensors", "embedding.safetensors"),
     *("preprocessor_config.json", "garmentscope.json"),  # of networks from elsewhere
 )
 _FIRST_SECONDS = 8.0  # to import PyTorch and load the default network, on two cores

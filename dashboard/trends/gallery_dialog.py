@@ -131,8 +131,8 @@ def _alike(source: Source, photo_id: str, person: int) -> pd.DataFrame:
     name = PurePosixPath(str(own["file_name"].iloc[0])).name
     st.caption(
         literal(
-            f"{name}, and the {len(found):,} outfits of the whole archive nearest to it by garments, kinds and "
-            "colours. Filters do not apply."
+            f"{name}, and the {len(found):,} outfits of the whole archive nearest to it by {looks.likeness(asked)}. "
+            f"Filters do not apply. {looks.caution(asked)}"
         )
     )
     return pd.concat([own, found], ignore_index=True)

@@ -296,7 +296,7 @@ def _reanalyse(arguments: argparse.Namespace, archive: Archive) -> int:
             version_of(segmenter),
             partial(analyse_here, segmenter),
             segmenter.taxonomy,
-            gives=fitted_of(checkpoint.calibration, checkpoint.kinds),
+            gives=fitted_of(checkpoint),
             everything=arguments.all,
             progress=line.show,
             by=user(),
@@ -384,6 +384,7 @@ def _similar(archive: Archive, arguments: argparse.Namespace) -> int:
                 end="",
             )
             return 0
+        print(f"By {looks.likeness(outfit)}. {looks.caution(outfit)}".rstrip(), file=sys.stderr)
         for row in found.to_dict("records"):
             print(
                 f"{row['distance']:.3f}  {row['file_name']}"

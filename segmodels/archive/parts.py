@@ -39,7 +39,7 @@ REPEATED = (
     *(f"garments.list.element.colours.list.element.{name}" for name in ("hex", "name")),
     "outfits.list.element",
     *("kinds.list.element.name", "kinds.list.element.probabilities.key_value.key"),
-    *("date_precision", "calibration_revision", "kinds_revision"),
+    *("date_precision", "calibration_revision", "kinds_revision", "embedding_revision"),
 )
 """Leaves of `SCHEMA` whose values repeat: they are written with a dictionary, which costs time and space for others."""
 

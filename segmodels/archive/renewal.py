@@ -1,4 +1,4 @@
-"""Brings the rows of an archive up to date with a model: its weights, its calibration and its kinds.
+"""Brings the rows of an archive up to date with a model: its weights, its calibration, its kinds and its embedding.
 
 A photo is found by its content, wherever it lies and whatever its name. Its tags, date and file name stay. Rows whose
 photos are not there stay as they are.
@@ -22,15 +22,22 @@ from segmodels.sentences import listed
 from segmodels.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
-    from segmodels.inference.kinds import Kinds
-    from segmodels.inference.presence import Calibration
+    from segmodels.checkpoints.checkpoint import Checkpoint
 
 __all__ = ["Renewal", "fitted_of", "renew"]
 
 _NOTHING: Mapping[str, str] = {}
 _OLDER, _ASKED = "had another revision of the weights", "had nothing older; --all asks for them"
-_MADE_BY: Mapping[str, str] = {"presence": "calibration_revision", "kinds": "kinds_revision"}
-_OTHER: Mapping[str, str] = {"presence": "had presence of another calibration", "kinds": "had kinds of another fit"}
+_MADE_BY: Mapping[str, str] = {
+    "presence": "calibration_revision",
+    "kinds": "kinds_revision",
+    "embeddings": "embedding_revision",
+}
+_OTHER: Mapping[str, str] = {
+    "presence": "had presence of another calibration",
+    "kinds": "had kinds of another fit",
+    "embeddings": "had embeddings of another fit",
+}
 
 
 @dataclass(frozen=True)
@@ -43,8 +50,8 @@ class Renewal:
         without_photo: Number of rows that stay as they are, because their photos are not there or cannot be read.
         rejected: Files that belong to a row and cannot be read.
         reasons: Number of rows that were not up to date, by reason.
-        unknown: Number of rows that were taken to be up to date, though they do not say which calibration and kinds
-            made them.
+        unknown: Number of rows that were taken to be up to date, though they do not say what beside the weights made
+            them.
         notes: Sentences on alerts that were raised.
     """
 
@@ -96,7 +103,7 @@ def renew(
     progress: Callable[[Progress], None] | None = None,
     by: str = "",
 ) -> Renewal:
-    """Analyses photos again whose rows are of another revision of the model, of its calibration or of its kinds.
+    """Analyses photos again whose rows are of another revision of the weights, calibration, kinds or embedding.
 
     A new row takes the place of the old one in one step; a photo that was deleted meanwhile does not come back. If the
     process is killed, calling it again continues. Alerts are checked at the end; what was met by the older rows is not
@@ -177,14 +184,13 @@ def renew(
         )
 
 
-def fitted_of(calibration: Calibration | None, kinds: Kinds | None) -> dict[str, str]:
+def fitted_of(checkpoint: Checkpoint) -> dict[str, str]:
     """Revisions of what a model has beside its weights, by name of the column that it gives.
 
     Args:
-        calibration: Calibration of the model, if it has one.
-        kinds: Kinds of the model, if it has some.
+        checkpoint: Checkpoint of the model.
     """
-    found = {"presence": calibration, "kinds": kinds}
+    found = {"presence": checkpoint.calibration, "kinds": checkpoint.kinds, "embeddings": checkpoint.embedding}
     return {name: each.revision for name, each in found.items() if each is not None}
 
 

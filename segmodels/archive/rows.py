@@ -20,11 +20,15 @@
 | `fingerprint` | int64 | perceptual hash of the photo, by which near-duplicates are found; null if unknown |
 | `calibration_revision` | string | identifier of the calibration that gave `presence`; null without, or if unknown |
 | `kinds_revision` | string | identifier of what gave `kinds`; null without, or if unknown |
+| `embeddings` | list of binary | one for each of `garments`: its vector, one int8 a dimension |
+| `embedding_revision` | string | identifier of what gave `embeddings`; those of two revisions cannot be compared |
 
 `presence` is in the taxonomy's display order, and null without a calibration. `kinds` is null without kinds of the
 model; a garment of a class without kinds is null in it, and a `name` is null where the kind is not certain. `outfits`
 is derived from `garments` when the row is written: a query that counts what is worn together reads it alone. It
-includes every garment found, at any confidence. Parts written before a column existed lack it; it reads as null.
+includes every garment found, at any confidence. `embeddings` is null without an embedding of the model; it serves to
+find outfits alike (`similar.py`), is in no export, and goes with its row when a photo is deleted. Parts written before
+a column existed lack it; it reads as null.
 """
 
 from __future__ import annotations
@@ -118,6 +122,8 @@ SCHEMA = pa.schema(
         ("date_precision", pa.string()),
         ("calibration_revision", pa.string()),
         ("kinds_revision", pa.string()),
+        ("embeddings", pa.list_(pa.binary())),
+        ("embedding_revision", pa.string()),
     ]
 )
 """Schema of every part."""
@@ -130,6 +136,8 @@ ADDED_LATER: Mapping[str, str] = {
     "date_precision": "VARCHAR",
     "calibration_revision": "VARCHAR",
     "kinds_revision": "VARCHAR",
+    "embeddings": "BLOB[]",
+    "embedding_revision": "VARCHAR",
 }
 """Columns that parts of earlier versions lack, with their types in DuckDB."""
 
@@ -193,6 +201,8 @@ def row_of(segmentation: Segmentation, photo: np.ndarray, file_name: str, data: 
         "date_precision": None,
         "calibration_revision": segmentation.calibration_revision,
         "kinds_revision": segmentation.kinds_revision,
+        "embeddings": [each.embedding for each in segmentation.garments] if segmentation.embedding_revision else None,
+        "embedding_revision": segmentation.embedding_revision,
     }
 
 

@@ -1,15 +1,20 @@
-"""Outfits that look like another one: by garments, their kinds and their colours.
+"""Outfits that look like another one: by garments, their kinds, their colours and features of the network.
 
-The distance of two outfits, 0 to 1, is a weighted mean of three, each 0 to 1:
+The distance of two outfits, 0 to 1, is a weighted mean of four, each 0 to 1:
 
 - garments: one less the weighted Jaccard similarity of the presences (Ruzicka), the sum of the smaller presence of each
   class by the sum of the larger;
 - kinds: of the classes that both have, the mean total variation of the probabilities of the kinds;
 - colours: of the classes that both have, the mean distance of the main colours in CIELAB (CIE76), `FAR` and more
-  counting as 1.
+  counting as 1;
+- features: of the classes that the outfit asked for has, the mean of half of one less the cosine of the embeddings
+  (`segmodels.inference.embedding`), where both outfits have embeddings of one revision. A garment that the other lacks
+  counts as neither alike nor unlike, 0.5; without that, outfits with the same shoes alone would come first.
 
-The means over classes are weighted by the smaller of the two presences. A distance that cannot be had, as that of
-colours in black and white, is left out of the mean; where two outfits have no class in common it is 1.
+The means over classes are weighted by the smaller of the two presences, and what the other lacks by the rest. A
+distance that cannot be had, as that of colours in black and white, is left out of the mean; where two outfits have no
+class in common it is 1. That of features is estimated where it cannot be had for one of the outfits but can for others,
+so that neither come first: it is what outfits as far away by the other three have on average (a line by least squares).
 """
 
 from __future__ import annotations
@@ -25,15 +30,19 @@ from segmodels.archive.duplicates import near_duplicates
 from segmodels.archive.place import ArchiveError
 from segmodels.archive.store import Archive, Version
 
-__all__ = ["COLOURS", "FAR", "GARMENTS", "KINDS", "Looks", "read_looks"]
+__all__ = ["COLOURS", "FAR", "FEATURES", "GARMENTS", "KINDS", "Looks", "read_looks"]
 
 GARMENTS, KINDS, COLOURS = 0.4, 0.2, 0.4
-"""Weights of the three distances."""
+"""Weights of these three among each other."""
+
+FEATURES = 0.5
+"""Weight of the distance of features, against that of the other three together."""
 
 FAR = 50.0
 """Distance in CIELAB from which on two colours differ as much as can be."""
 
 _PRESENT = 0.05  # presence below which a garment is none
+_AGAIN = "`garmentscope archive re-analyse` brings them."
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,8 @@ class Looks:
         kinds: float32 `(outfits, kinds)`: probabilities of the kinds of each class, NaN where there are none.
         kind_class: int `(kinds,)`: place of the class of each kind among the classes.
         lab: float32 `(outfits, classes, 3)`: main colour of each garment in CIELAB, NaN where there is none.
+        embeddings: int8 `(outfits, classes, dimensions)`: embedding of each garment, zeros where there is none.
+        fit: int `(outfits,)`: number of the revision that gave the embeddings of each outfit, -1 for none.
     """
 
     outfits: pd.DataFrame
@@ -54,6 +65,8 @@ class Looks:
     kinds: np.ndarray
     kind_class: np.ndarray
     lab: np.ndarray
+    embeddings: np.ndarray
+    fit: np.ndarray
 
     def find(self, photo: str, person: int = 0) -> int:
         """Row of an outfit.
@@ -96,8 +109,56 @@ class Looks:
         first = first[np.argsort(distance[first], kind="stable")]
         return self.outfits.iloc[first].drop(columns="hidden").assign(distance=distance[first]).reset_index(drop=True)
 
+    def with_features(self, outfit: int) -> np.ndarray:
+        """Whether the features of each outfit can be compared with those of one, bool `(outfits,)`."""
+        return np.asarray((self.fit == self.fit[outfit]) & (self.fit >= 0))
+
+    def likeness(self, outfit: int) -> str:
+        """What outfits are compared with one by, to go on with in a sentence."""
+        features = self.with_features(outfit).sum() > 1
+        return "garments, kinds, colours and features of the network" if features else "garments, kinds and colours"
+
+    def caution(self, outfit: int) -> str:
+        """A sentence on outfits whose features cannot be compared with those of one; empty if there are none."""
+        lacking = int((~self.with_features(outfit)).sum())
+        if not lacking or (self.fit < 0).all():
+            return ""
+        if self.fit[outfit] < 0:
+            return f"Features of the network are not compared, as this outfit was added before there were any. {_AGAIN}"
+        outfits = "1 outfit" if lacking == 1 else f"{lacking:,} outfits"
+        return f"Features of {outfits} are estimated, as the rows lack them or have those of another fit. {_AGAIN}"
+
     def distances(self, outfit: int) -> np.ndarray:
         """Distance of each outfit from one, float32 `(outfits,)`, 0 to 1."""
+        plain = self._plain(outfit)
+        features = self._features(outfit)
+        known = np.isfinite(features)
+        if not known.any():
+            return plain
+        if not known.all():
+            line = (
+                np.polyfit(plain[known], features[known], 1) if np.ptp(plain[known]) > 0 else [features[known].mean()]
+            )
+            features = np.where(known, features, np.polyval(line, plain)).clip(0, 1)
+        both = (1 - FEATURES) * plain + FEATURES * features
+        return np.where(plain < 1, both, 1).astype(np.float32)
+
+    def _features(self, outfit: int) -> np.ndarray:
+        """Distance of features of each outfit from one, float `(outfits,)`; NaN where they cannot be compared."""
+        own = self.presence[outfit]
+        asked = self.embeddings[outfit].astype(np.float32)
+        classes = np.flatnonzero((own >= _PRESENT) & asked.any(axis=1))
+        cosine = np.zeros(len(self.presence), np.float32)  # weighted by presence; of what is lacking, 0
+        for each in classes:
+            found = self.embeddings[:, each].astype(np.float32)
+            length = np.sqrt(np.einsum("od,od->o", found, found)) * np.linalg.norm(asked[each])
+            near = np.divide(found @ asked[each], length, out=np.zeros_like(length), where=length > 0)
+            cosine += np.minimum(self.presence[:, each], own[each]) * near
+        comparable = self.with_features(outfit) & bool(len(classes))
+        return np.where(comparable, (1 - cosine / max(float(own[classes].sum()), 1e-6)) / 2, np.nan)
+
+    def _plain(self, outfit: int) -> np.ndarray:
+        """Distance of each outfit from one by garments, kinds and colours, float32 `(outfits,)`."""
         own = self.presence[outfit]
         classes = np.flatnonzero(
             own >= _PRESENT
@@ -137,21 +198,24 @@ def read_looks(archive: Archive, version: Version) -> Looks:
         run = reader.query
         run(
             "CREATE TEMP TABLE listed AS SELECT (row_number() OVER ())::INTEGER - 1 AS p, photo_id, file_name, "
-            "taken_at::DATE AS day, outfits, presence, garments, kinds, coalesce(monochrome, false) AS grey "
+            "taken_at::DATE AS day, outfits, presence, garments, kinds, embeddings, embedding_revision, "
+            "coalesce(monochrome, false) AS grey "
             "FROM photos WHERE len(outfits) > 0"
         )
         outfits = run(
             "SELECT p, photo_id, file_name, day, generate_subscripts(outfits, 1) - 1 AS person, "
-            "unnest(outfits) AS mask, unnest(presence) AS presence FROM listed ORDER BY p, person"
+            "unnest(outfits) AS mask, unnest(presence) AS presence, embedding_revision AS fit FROM listed "
+            "ORDER BY p, person"
         )
         chances = ", ".join(f"k.probabilities[{_text(kind)}]" for _, kind in kinds)
         garments = run(
             "SELECT p, g.person AS person, list_position($names, g.class) - 1 AS class, "
             "CASE WHEN grey OR NOT regexp_full_match(coalesce(g.colours[1].hex, ''), '#[0-9a-fA-F]{6}') THEN -1 "
-            "ELSE ('0x' || g.colours[1].hex[2:])::INTEGER END AS rgb"
+            "ELSE ('0x' || g.colours[1].hex[2:])::INTEGER END AS rgb, embedding"
             + (f", CASE WHEN k IS NOT NULL THEN [{chances}] END AS chances" if kinds else "")
-            + " FROM (SELECT p, grey, unnest(garments) AS g, unnest(coalesce(kinds, [NULL FOR g IN garments])) AS k "
-            "FROM listed) WHERE list_contains($names, g.class)",
+            + " FROM (SELECT p, grey, unnest(garments) AS g, unnest(coalesce(kinds, [NULL FOR g IN garments])) AS k, "
+            "unnest(coalesce(embeddings, [NULL FOR g IN garments])) AS embedding FROM listed) "
+            "WHERE list_contains($names, g.class)",
             {"names": names},
         )
         duplicates = near_duplicates(reader)
@@ -181,8 +245,22 @@ def read_looks(archive: Archive, version: Version) -> Looks:
         spread = np.where(own, np.nan_to_num(values), np.nan)
         garment, kind = np.nonzero(own)
         probabilities[rows[garment], kind] = spread[garment, kind]
+    embeddings = _embeddings(garments["embedding"], at, presence.shape)
+    fit = outfits["fit"].astype("category").cat.codes.to_numpy()
     outfits["hidden"] = outfits["photo_id"].isin(hidden)
-    return Looks(outfits.drop(columns=["p", "mask", "presence"]), presence, probabilities, places, lab)
+    outfits = outfits.drop(columns=["p", "mask", "presence", "fit"])
+    return Looks(outfits, presence, probabilities, places, lab, embeddings, fit)
+
+
+def _embeddings(found: pd.Series, at: tuple[np.ndarray, np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    """Embeddings by outfit and class, from those of the garments; shorter ones, of another fit, end with zeros."""
+    known = found.notna().to_numpy()
+    values = found[known].tolist()
+    dimensions = max(map(len, values), default=0)
+    embeddings = np.zeros((*shape, dimensions), np.int8)
+    joined = b"".join(bytes(each).ljust(dimensions, b"\0") for each in values)
+    embeddings[at[0][known], at[1][known]] = np.frombuffer(joined, np.int8).reshape(len(values), dimensions)
+    return embeddings
 
 
 def _weighted(values: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -87,6 +87,7 @@ _COLOURS = [(name, codes.split()[0]) for colours in FINE_COLOURS.values() for na
 _COLOUR_NAMES, _COLOUR_CODES = (np.array(column) for column in zip(*_COLOURS, strict=True))
 _OLIVE = int(np.flatnonzero(_COLOUR_NAMES == "olive")[0])
 _UNKNOWN = ("date_precision", "calibration_revision", "kinds_revision")
+_DIMENSIONS = 32  # of an embedding
 
 
 def make_archive(
@@ -155,6 +156,8 @@ def _piece(seed: int, first: int, count: int) -> pa.Table:
         "kinds": _lists(
             np.searchsorted(outfit, starts), _kinds(seed, first, kind, (days / (span - 1))[photo_of][outfit])
         ),
+        "embeddings": _lists(np.searchsorted(outfit, starts), _embeddings(seed, first, kind)),
+        "embedding_revision": _same(MADE_UP_MODEL, count),
         "monochrome": _same(False, count),
         "fingerprint": pa.array(random.integers(-(2**63), 2**63 - 1, count)),
         **{name: pa.nulls(count, pa.string()) for name in _UNKNOWN},
@@ -271,6 +274,18 @@ def _kinds(seed: int, first: int, garments: np.ndarray, time: np.ndarray) -> pa.
     columns = [names.take(pa.array(named, mask=named < 0)), probabilities]
     fields = list(SCHEMA.field("kinds").type.value_type)
     return pa.StructArray.from_arrays(columns, fields=fields, mask=pa.array(np.diff(starts) == 0))
+
+
+def _embeddings(seed: int, first: int, garments: np.ndarray) -> pa.Array:
+    """Embeddings of garments, around one for each class; `garments` holds their classes."""
+    random = np.random.default_rng([seed, first, 2])
+    centres = np.random.default_rng(seed).standard_normal((len(_NAMES), _DIMENSIONS), np.float32)
+    vectors = centres[garments] + random.standard_normal((len(garments), _DIMENSIONS), np.float32)
+    vectors *= 127 / np.linalg.norm(vectors, axis=1, keepdims=True)
+    ends = np.arange(len(garments) + 1, dtype=np.int32) * _DIMENSIONS
+    return pa.Array.from_buffers(
+        pa.binary(), len(garments), [None, pa.py_buffer(ends), pa.py_buffer(vectors.round().astype(np.int8))]
+    )
 
 
 def _people(random: np.random.Generator, people: np.ndarray, starts: np.ndarray) -> pa.Array:

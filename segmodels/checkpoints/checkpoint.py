@@ -1,7 +1,7 @@
 """A checkpoint is a directory: `config.json`, `model.safetensors`, `metrics.json` and `README.md`.
 
-It may also have `calibration.json`, which turns its probabilities into presence, and `kinds.json` with
-`kinds.safetensors`, which tell kinds of garments apart.
+It may also have `calibration.json`, which turns its probabilities into presence, `kinds.json` with
+`kinds.safetensors`, which tell kinds of garments apart, and `embedding.safetensors`, which finds garments alike.
 
 It is identical on disk, among the embedded ones and on the Hub. Loading is strict and nothing is ever unpickled.
 """
@@ -25,15 +25,16 @@ from safetensors.torch import save_file
 from torch import nn
 
 from segmodels.architectures import ARCHITECTURES, build
-from segmodels.architectures.feature_maps import has_feature_maps
 from segmodels.checkpoints.errors import CheckpointError
+from segmodels.checkpoints.heads import calibration_of, embedding_of, kinds_of
 from segmodels.evaluation.results import Results, ResultsError, parse_results
 from segmodels.files import is_lfs_pointer, read_json, write_whole
 from segmodels.foreign.description import Foreign, config_values
 from segmodels.foreign.formats import PICKLES, digest, home_of, name_of, weights_of
-from segmodels.inference.kinds import Kinds, KindsError, read_kinds
+from segmodels.inference.embedding import Embedding
+from segmodels.inference.kinds import Kinds
 from segmodels.inference.memory import is_out_of_memory
-from segmodels.inference.presence import Calibration, CalibrationError, read_calibration
+from segmodels.inference.presence import Calibration
 from segmodels.sentences import first_line
 from segmodels.taxonomy import Taxonomy, TaxonomyError, taxonomy_of
 from segmodels.validation import Arguments, Deviation, Kernel, Pixels, Scales, Share, checked_fields, expected, key_of
@@ -185,6 +186,7 @@ class Checkpoint:
             Hub's commit.
         calibration: What turns probabilities into presence, as in `calibration.json`; None if there is none.
         kinds: What tells kinds of garments apart, as in `kinds.json`; None if there is none.
+        embedding: What makes vectors of garments, as in `embedding.safetensors`; None if there is none.
     """
 
     name: str
@@ -194,11 +196,17 @@ class Checkpoint:
     revision: str
     calibration: Calibration | None = None
     kinds: Kinds | None = None
+    embedding: Embedding | None = None
 
     @cached_property
     def taxonomy(self) -> Taxonomy:
         """The classes of its class maps."""
         return taxonomy_of(vars(self.config))
+
+    @property
+    def needs_maps(self) -> bool:
+        """Whether feature maps of the network are needed beside its logits."""
+        return self.kinds is not None or self.embedding is not None
 
     @property
     def parameters(self) -> int:
@@ -322,7 +330,7 @@ def load_checkpoint(
             `checkpoint`.
         revision: Commit on the Hub; computed from the weights if left out.
         with_calibration: Whether its calibration is read; one that is fitted anew may be damaged.
-        with_kinds: Whether its kinds are read; those that are fitted anew may be damaged.
+        with_kinds: Whether its kinds and its embedding are read; those that are fitted anew may be damaged.
 
     Raises:
         CheckpointError: If a file is missing or damaged, the format is newer, or the weights are not exactly those of
@@ -352,30 +360,10 @@ def load_checkpoint(
         network=network.eval(),
         results=read_results(home),
         revision=revision or weights,
-        calibration=_calibration(home, config) if with_calibration else None,
-        kinds=_kinds(home, config, network, weights) if with_kinds else None,
+        calibration=calibration_of(home, config) if with_calibration else None,
+        kinds=kinds_of(home, config, network, weights) if with_kinds else None,
+        embedding=embedding_of(home, config, network, weights) if with_kinds else None,
     )
-
-
-def _calibration(folder: Path, config: CheckpointConfig) -> Calibration | None:
-    try:
-        return read_calibration(folder, taxonomy_of(vars(config)))
-    except CalibrationError as error:
-        raise CheckpointError(str(error)) from None
-
-
-def _kinds(folder: Path, config: CheckpointConfig, network: nn.Module, digest: str) -> Kinds | None:
-    try:
-        kinds = read_kinds(folder, taxonomy_of(vars(config)), digest)
-    except KindsError as error:
-        raise CheckpointError(str(error)) from None
-    first = network[0] if isinstance(network, nn.ModuleList) else network
-    if kinds and not (1.0 in config.scales and has_feature_maps(first)):
-        raise CheckpointError(
-            f"{folder} has kinds, which need an encoder, a decoder and a pass at scale 1. Remove kinds.json and "
-            "kinds.safetensors."
-        )
-    return kinds
 
 
 def count_parameters(config: CheckpointConfig) -> int:

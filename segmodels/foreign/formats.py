@@ -47,6 +47,7 @@ _SMALL = (
     "calibration.json",
     "kinds.json",
     "kinds.safetensors",
+    "embedding.safetensors",
     "evidence.parquet",
     "model.safetensors.index.json",
 )

@@ -21,6 +21,7 @@ FILES = (
     "calibration.json",
     "kinds.json",
     "kinds.safetensors",
+    "embedding.safetensors",
     "evidence.parquet",
     "model.safetensors",
 )

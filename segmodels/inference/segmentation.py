@@ -86,6 +86,8 @@ class Garment:
         colours: Dominant colours, the largest share first.
         kind: What it is within its class; None if that is not certain, or the checkpoint has no kinds of the class.
         kind_probabilities: Calibrated probability of each kind of the class, 0..1; None if the checkpoint has none.
+        embedding: Vector of length 127, one int8 a dimension, near those of garments that look alike; None if the
+            checkpoint has none.
     """
 
     name: str
@@ -97,6 +99,7 @@ class Garment:
     colours: tuple[Colour, ...]
     kind: Kind | None = None
     kind_probabilities: Mapping[str, float] | None = None
+    embedding: bytes | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The garment with the keys of the command line's JSON."""
@@ -129,6 +132,7 @@ class Segmentation:
         has_kinds: Whether the checkpoint tells kinds of garments apart.
         calibration_revision: `Calibration.revision` of the checkpoint; None without a calibration.
         kinds_revision: `Kinds.revision` of the checkpoint; None without kinds.
+        embedding_revision: `Embedding.revision` of the checkpoint; None without an embedding.
         orientation: EXIF orientation of the photo's file, 1 to 8 (CIPA DC-008, tag 0x0112); 1 where it has none.
         upright: Whether maps and boxes are of the photo turned upright, as `orientation` says; False for what
             `as_stored` gives only.
@@ -152,6 +156,7 @@ class Segmentation:
     upright: bool = True
     calibration_revision: str | None = None
     kinds_revision: str | None = None
+    embedding_revision: str | None = None
 
     def __post_init__(self) -> None:
         maps = {"class_map": self.class_map, "confidence": self.confidence}

@@ -23,6 +23,7 @@ from segmodels.device import Precision, keep_memory, pick_device, pick_precision
 from segmodels.foreign.network import ForeignNetwork
 from segmodels.inference.boxes import Box, box_of, crop_around, cut, whole_pixels, whole_size
 from segmodels.inference.detector import FoundPerson, PersonDetector, load_detector
+from segmodels.inference.embedding import Embedding
 from segmodels.inference.kinds import Kinds
 from segmodels.inference.memory import map_in_parts, run_in_parts
 from segmodels.inference.photo_size import blend, drop_specks, merge, open_maps
@@ -97,7 +98,7 @@ class Segmenter:
     def _compiled(self, network: nn.Module) -> nn.Module:
         if isinstance(network, ForeignNetwork):
             return network
-        with_maps = self.checkpoint.kinds is not None and has_feature_maps(network)
+        with_maps = self.checkpoint.needs_maps and has_feature_maps(network)
         return CompiledNetwork(WithFeatureMaps(network) if with_maps else network, self.precision)
 
     @property
@@ -160,7 +161,7 @@ class Segmenter:
         """Does what `segment_batch` does, with all photos at once."""
         started = time.perf_counter()
         regions = self._regions_of_interest(photos)
-        self._fill_probabilities(photos, regions, with_maps=self.checkpoint.kinds is not None)
+        self._fill_probabilities(photos, regions, with_maps=self.checkpoint.needs_maps)
         seconds = (time.perf_counter() - started) / len(photos)
         return [
             self._assemble(photo, [region for region in regions if region.photo == index], seconds)
@@ -177,8 +178,8 @@ class Segmenter:
         """
         started = time.perf_counter()
         people = from_left_to_right(regions)
-        calibration, kinds = self.checkpoint.calibration, self.checkpoint.kinds
-        cells = [self._cells(region) for region in people] if calibration or kinds else []
+        checkpoint, calibration = self.checkpoint, self.checkpoint.calibration
+        cells = [self._cells(region) for region in people] if calibration or checkpoint.needs_maps else []
         presence: list[dict[str, float]] = []
         if calibration:
             for region, each in zip(people, cells, strict=True):
@@ -197,9 +198,11 @@ class Segmenter:
         measured, garments = measure(photo, self.taxonomy, class_map, confidence, found, owners)
         if presence:
             measured = tuple(replace(person, presence=each) for person, each in zip(measured, presence, strict=True))
-        if kinds:
-            pooled = self._kind_features(people, cells, garments)
-            garments = tuple(_with_kind(garment, kinds, each) for garment, each in zip(garments, pooled, strict=True))
+        kinds, embedding = checkpoint.kinds, checkpoint.embedding
+        if checkpoint.needs_maps:
+            pooled = self._garment_features(people, cells, garments)
+            found_in = zip(garments, pooled, strict=True)
+            garments = tuple(_described(garment, kinds, embedding, each) for garment, each in found_in)
         return Segmentation(
             taxonomy=self.taxonomy,
             class_map=class_map,
@@ -210,9 +213,10 @@ class Segmenter:
             revision=self.checkpoint.revision,
             seconds=seconds + time.perf_counter() - started,
             owners=owners,
-            has_kinds=self.checkpoint.kinds is not None,
+            has_kinds=kinds is not None,
             calibration_revision=calibration.revision if calibration else None,
             kinds_revision=kinds.revision if kinds else None,
+            embedding_revision=embedding.revision if embedding else None,
         )
 
     def _cells(self, region: Region) -> np.ndarray:
@@ -239,10 +243,10 @@ class Segmenter:
         """Features of a region for its presence, from its cells."""
         return features(cells, region.person.confidence if region.person else 0.0)
 
-    def _kind_features(
+    def _garment_features(
         self, people: Sequence[Region], cells: Sequence[np.ndarray], garments: Sequence[Garment]
     ) -> list[np.ndarray]:
-        """Features of each garment for its kind.
+        """Features of each garment for its kind and its embedding.
 
         Args:
             people: Region of each person.
@@ -273,8 +277,8 @@ class Segmenter:
         found = [self._features(region, self._cells(region)) for region in people]
         return self._assemble(photo, regions, 0.0), found
 
-    def segment_with_kind_features(self, photo: np.ndarray) -> tuple[Segmentation, list[np.ndarray]]:
-        """Does what `segment` does, and gives what kinds are fitted on.
+    def segment_with_garment_features(self, photo: np.ndarray) -> tuple[Segmentation, list[np.ndarray]]:
+        """Does what `segment` does, and gives what kinds and embeddings are fitted on.
 
         Args:
             photo: uint8 `(H, W, 3)` RGB, upright.
@@ -287,7 +291,7 @@ class Segmenter:
         people = from_left_to_right(regions)
         cells = [self._cells(region) for region in people]
         segmentation = self._assemble(photo, regions, 0.0)
-        return segmentation, self._kind_features(people, cells, segmentation.garments)
+        return segmentation, self._garment_features(people, cells, segmentation.garments)
 
     def probability(self, photo: np.ndarray) -> tuple[torch.Tensor, Box]:
         """Probabilities of one photo, as `probabilities` gives them."""
@@ -533,12 +537,13 @@ class Segmenter:
             return logits.to(torch.float32, memory_format=torch.contiguous_format)
 
 
-def _with_kind(garment: Garment, kinds: Kinds, found: np.ndarray) -> Garment:
-    """A garment with its kind, from its features."""
-    probabilities = kinds.probabilities(garment.name, found)
-    if probabilities is None:
-        return garment
-    return replace(garment, kind=kinds.named(garment.name, probabilities), kind_probabilities=probabilities)
+def _described(garment: Garment, kinds: Kinds | None, embedding: Embedding | None, found: np.ndarray) -> Garment:
+    """A garment with its kind and its embedding, from its features."""
+    if embedding:
+        garment = replace(garment, embedding=embedding.embed(found))
+    if kinds and (probabilities := kinds.probabilities(garment.name, found)):
+        return replace(garment, kind=kinds.named(garment.name, probabilities), kind_probabilities=probabilities)
+    return garment
 
 
 def _keep_maps(regions: Sequence[Region], maps: Sequence[torch.Tensor] | None) -> None:

@@ -19,6 +19,7 @@ ARGUMENTS: Mapping[str, Sequence[str]] = {
     "evaluate": ("{model}", "--dataset", "ccp", "--data", "{data}", "--json", "{out}.json"),
     "calibrate": ("{model}", "--data", "{data}", "--fold", "0"),
     "kinds": ("{model}", "--data", "{data}"),
+    "embedding": ("{model}", "--data", "{data}"),
     "truth": ("{model}", "--data", "{data}", "--ids", "{out}.txt"),
     "suspects": ("{model}", "--dataset", "ccp", "--data", "{data}", "--out", "{out}.csv"),
     "reliability": ("{model}", "--data", "{data}", "--json", "{out}.json"),

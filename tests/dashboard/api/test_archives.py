@@ -280,7 +280,8 @@ def test_what_cannot_be_added(client: TestClient, photo: Make) -> None:
         ),
         *(422, "invalid-request"),
     )
-    assert "two CSVs" in refusal(add(client, ("a.csv", b"a"), ("b.csv", b"b")), 422, "invalid-request")
+    two = refusal(add(client, ("a.csv", b"a"), ("b.csv", b"b")), 422, "invalid-request")
+    assert two == "a.csv and b.csv are two tables or feeds. Keep one."
     assert "fpn" in refusal(add(client, ("a.png", photo(0)), model="none"), 404, "unknown-model")
     assert refusal(add(client, ("a.zip", b"PK\x03\x04" + bytes(99))), 422, "invalid-request").startswith("a.zip")
     assert "no such job" in refusal(client.get("/jobs/none"), 404, "not-found")

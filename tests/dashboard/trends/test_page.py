@@ -77,7 +77,10 @@ def test_photos_of_the_gallery_become_a_moodboard(page: AppTest) -> None:
     widget(page.button, "Gallery and moodboard").click().run()
     labels = [each.label.replace("\\", "") for each in page.checkbox if each.label.startswith("look")]
     assert len(labels) == 24 and not page.exception
-    assert f"{labels[0].partition(',')[0]}, and the 23 outfits of the whole archive nearest to it" in said(page)
+    assert (
+        f"{labels[0].partition(',')[0]}, and the 23 outfits of the whole archive nearest to it by garments, kinds"
+        in said(page)
+    )
     widget(page.button, "Back to Hat").click().run()
     widget(page.button, "Gallery and moodboard").click().run()
     assert "Hat: 10 outfits." in said(page)

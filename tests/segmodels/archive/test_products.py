@@ -16,7 +16,10 @@ def garment(name: str, share: float, person: int = 0) -> dict[str, Any]:
 def picture(number: int, *garments: dict[str, Any], presence: list[list[float]], bits: list[int], **more: Any) -> Row:
     people = [{"box": [number, 0, 9, 9]} for _ in bits]
     row: Row = {"photo_id": str(number), "people": people, "garments": list(garments), "presence": presence}
-    return row | {"outfits": bits, "kinds": [{"name": each["class"]} for each in garments], "monochrome": False} | more
+    kinds = [{"name": each["class"]} for each in garments]
+    embeddings = [f"{each['class']} {number}".encode() for each in garments]
+    row |= {"outfits": bits, "kinds": kinds, "embeddings": embeddings, "embedding_revision": "e1", "monochrome": False}
+    return row | more
 
 
 def test_the_highest_presence_and_the_largest_garment_of_each_class_count() -> None:
@@ -31,6 +34,9 @@ def test_the_highest_presence_and_the_largest_garment_of_each_class_count() -> N
     assert (found["Dress"]["box"], found["Bag"]["box"]) == ([0, 0, 9, 9], None)
     assert found["Bag"]["area_share"] == 0.5 and found["Bag"]["outfit_share"] == pytest.approx(0.5 / 0.7)
     assert [each["name"] for each in row["kinds"]] == [each["class"] for each in row["garments"]]
+    assert sorted(row["embeddings"]) == [b"Bag 2", b"Dress 1"]
+    without = {"embeddings": None, "embedding_revision": None}
+    assert merged([front | without, detail | without])["embeddings"] is None
 
 
 def test_a_picture_in_black_and_white_gives_no_colour_where_another_has_one() -> None:

@@ -148,6 +148,20 @@ def test_rows_of_other_kinds_or_another_calibration_are_made_again_and_it_says_w
     assert renew(*everything).reasons == {"had kinds of another fit": 3}  # a model that has lost its kinds
 
 
+def test_rows_get_embeddings_and_it_says_why(archive: Archive) -> None:
+    def embedded(sources: Sequence[Source], known: Container[str]) -> Generator[Outcome, None, None]:
+        for outcome in engine([], VERSION)(sources, known):
+            row = outcome.row and outcome.row | {"embeddings": [b"\x7f"], "embedding_revision": "e1"}
+            yield replace(outcome, row=row)
+
+    filled(archive)
+    everything = found("a", "b", "c"), archive, VERSION, embedded, OUTFIT_15
+    first = renew(*everything, gives={"embeddings": "e1"})
+    assert first.explanations() == ["3 lacked embeddings."]
+    assert renew(*everything, gives=KINDS | {"embeddings": "e1"}) == Renewal(current=3)
+    assert renew(*everything, gives=KINDS | {"embeddings": "e2"}).reasons == {"had embeddings of another fit": 3}
+
+
 def test_rows_that_do_not_say_what_made_them_are_counted(archive: Archive) -> None:
     """As those of archives from before the column."""
     table = as_table([{**made(key).to_pylist()[0], "kinds": SKIRT} for key in ID.values()])

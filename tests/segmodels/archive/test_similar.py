@@ -1,16 +1,21 @@
 """Outfits like another one, on archives whose outfits are known."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from archive_rows import VERSION, made
 
 from segmodels.archive.__main__ import main
+from segmodels.archive.care import delete_photos, undo
+from segmodels.archive.parts import as_parquet
 from segmodels.archive.place import ArchiveError
 from segmodels.archive.rows import as_table, bits
-from segmodels.archive.similar import COLOURS, GARMENTS, KINDS, Looks, read_looks
+from segmodels.archive.selection import Selection
+from segmodels.archive.similar import COLOURS, FEATURES, GARMENTS, KINDS, Looks, read_looks
 from segmodels.archive.store import Archive
 from segmodels.taxonomy import OUTFIT_15
 
@@ -87,7 +92,7 @@ def test_the_nearest_come_first_and_the_photo_itself_does_not(looks: Looks) -> N
     assert len(looks.nearest(0, 1000)) == len(looks.outfits) - 1
     two = looks.find("two.jpg", person=1)
     assert set(looks.nearest(two, 2)["photo_id"]) <= {"asked", "same", "grey"}
-    hidden = Looks(looks.outfits.assign(hidden=True), looks.presence, looks.kinds, looks.kind_class, looks.lab)
+    hidden = replace(looks, outfits=looks.outfits.assign(hidden=True))
     assert hidden.nearest(0).empty
 
 
@@ -102,6 +107,94 @@ def test_what_is_not_there_is_a_sentence(looks: Looks, photo: str, person: int, 
     with pytest.raises(ArchiveError) as caught:
         looks.find(photo, person)
     assert str(caught.value).startswith(sentence)
+
+
+def with_embeddings(*vectors: tuple[int, int], revision: str = "e1") -> dict[str, Any]:
+    return {"embeddings": [np.array(each, np.int8).tobytes() for each in vectors], "embedding_revision": revision}
+
+
+def mixed(*names: str) -> list[dict[str, Any]]:
+    """Dresses and shoes: some with features, some of another fit, and some of before there were any."""
+    worn: Worn = {"Dress": ("#c00000", GOWN), "Footwear": ("#c00000", {})}
+    more = {
+        "asked": with_embeddings((127, 0), (127, 0)),
+        "near": with_embeddings((90, 90), (127, 0)),
+        "far": with_embeddings((-127, 0), (127, 0)),
+        "other-fit": with_embeddings((127, 0), (127, 0), revision="e2"),
+        "old": {},
+    }
+    return [row(name, worn, **more[name]) for name in names]
+
+
+def by_name(looks: Looks, name: str) -> dict[str, float]:
+    found = dict(zip(looks.outfits["file_name"], looks.distances(looks.find(name)), strict=True))
+    return {key.removesuffix(".jpg"): value for key, value in found.items()}
+
+
+def test_features_count_among_outfits_of_one_fit(archive: Archive) -> None:
+    archive.writer(VERSION).append(as_table(mixed("asked", "near", "far")))
+    looks = read_looks(archive, VERSION)
+    near = (1 - np.sqrt(0.5)) / 2 / 2  # of two garments one is alike
+    assert by_name(looks, "asked") == pytest.approx(
+        {"asked": 0, "near": FEATURES * near, "far": FEATURES / 2}, abs=1e-3
+    )
+    assert looks.likeness(0).endswith("and features of the network") and looks.caution(0) == ""
+
+
+def test_a_garment_that_is_lacking_is_neither_alike_nor_unlike(archive: Archive) -> None:
+    shoes = row("shoes", {"Footwear": ("#c00000", {})}) | with_embeddings((127, 0))
+    archive.writer(VERSION).append(as_table([*mixed("asked", "near"), shoes]))
+    found = by_name(read_looks(archive, VERSION), "asked")
+    assert found["shoes"] == pytest.approx(
+        (1 - FEATURES) * GARMENTS / (GARMENTS + COLOURS) / 2 + FEATURES / 4, abs=1e-3
+    )
+    assert found["near"] < found["shoes"], "whose features are those of the shoes asked for"
+    assert by_name(read_looks(archive, VERSION), "shoes")["asked"] < found["shoes"], "which has all that is asked for"
+
+
+def test_features_of_two_fits_are_never_compared_and_rows_without_any_do_not_come_first(archive: Archive) -> None:
+    writer = archive.writer(VERSION)
+    writer.append(as_table(mixed("asked", "near", "far", "other-fit")))
+    old = as_table(mixed("old"))
+    archive.place.write(
+        f"{VERSION.folder}/old.parquet", as_parquet(old.drop_columns(["embeddings", "embedding_revision"]))
+    )
+    other = replace(VERSION, revision="def456")
+    archive.writer(other).append(as_table([each | {"revision": "def456"} for each in mixed("near")]))
+    looks = read_looks(archive, VERSION)
+    found = by_name(looks, "asked")
+    assert len(found) == 5, "none of other weights"
+    assert found["other-fit"] == found["old"] == pytest.approx(FEATURES * np.mean([0, 0.0732, 0.5]), abs=1e-3)
+    assert found["near"] < found["old"] < found["far"]
+    assert looks.caution(looks.find("asked")).startswith("Features of 2 outfits are estimated")
+    assert set(by_name(looks, "old").values()) == {0.0}, "as before there were features"
+    assert looks.likeness(looks.find("old")) == "garments, kinds and colours"
+    assert "re-analyse" in looks.caution(looks.find("old"))
+    assert writer.compact(2) == 1
+    assert by_name(read_looks(archive, VERSION), "asked") == found
+
+
+def test_nothing_of_an_embedding_stays_when_its_photo_is_deleted(archive: Archive) -> None:
+    vectors = {
+        name: np.random.default_rng(at).integers(-127, 127, (2, 32)) for at, name in enumerate(("asked", "near"))
+    }
+    rows = [each | with_embeddings(*map(tuple, vectors[each["photo_id"]])) for each in mixed("asked", "near")]
+    archive.writer(VERSION).append(as_table(rows))
+    secret = rows[0]["embeddings"][0]
+
+    def kept() -> bool:
+        files = Path(archive.place.location).rglob("*.*")
+        return any(
+            secret in pq.read_table(file)["embeddings"].to_pylist()[0] for file in files if "parquet" in file.name
+        )
+
+    assert kept()
+    delete_photos(archive, Selection(ids=["asked"]))
+    assert kept(), "in the copy for undo"
+    undo(archive)
+    assert by_name(read_looks(archive, VERSION), "asked")["near"] > 0
+    delete_photos(archive, Selection(ids=["asked"]), for_good=True)
+    assert not kept() and read_looks(archive, VERSION).embeddings.any()
 
 
 def test_an_archive_without_presence_and_kinds(archive: Archive) -> None:

@@ -15,6 +15,7 @@ import segmodels.inference.photo_size as module
 from segmodels.checkpoints.checkpoint import Checkpoint, Member
 from segmodels.inference.boxes import Box, box_of
 from segmodels.inference.detector import FoundPerson, PersonDetector
+from segmodels.inference.embedding import Embedding
 from segmodels.inference.kinds import ClassKinds, Kinds, KindsConfig
 from segmodels.inference.photo_size import SMALLEST_GARMENT, at_photo_size, open_maps
 from segmodels.inference.presence import Calibration, ClassCalibration, feature_names
@@ -786,7 +787,7 @@ def test_each_garment_has_the_kind_of_its_own_person(
         (1, "Pants"): None,
     }
     assert sorted(each["kind"]["name"] for each in result.to_coco()["annotations"] if each["kind"]) == ["scarlet"]
-    again, found = segmenter.segment_with_kind_features(photo)
+    again, found = segmenter.segment_with_garment_features(photo)
     assert [garment.kind for garment in again.garments] == [garment.kind for garment in result.garments]
     assert [len(each) for each in found] == [count] * 3
     red = {(garment.person, garment.name): each[0] for garment, each in zip(again.garments, found, strict=True)}
@@ -835,3 +836,20 @@ def test_a_checkpoint_of_other_classes_names_them_everywhere(
     with Image.open(io.BytesIO(result.class_map_png())) as image:
         assert (np.array(image) == result.class_map).all()
         assert image.convert("RGB").getpixel((150, 200)) == tuple(KIMONO.palette[1])
+
+
+def test_each_garment_has_the_embedding_of_its_own_features_with_and_without_kinds(
+    checkpoint_of: MakeCheckpoint, by_colour: Callable[..., nn.Module]
+) -> None:
+    checkpoint = checkpoint_of(WithMaps(by_colour({2: RED, 8: BLUE, 13: GREEN}, len(OUTFIT_15))))
+    photo = photo_with(300, 200, (60, 60, 100, 100, RED), (60, 160, 100, 100, BLUE))
+    embedding = Embedding("", "", np.eye(3, 51, dtype=np.float32), np.zeros(3, np.float32))  # mean of each channel
+    alone = Segmenter(replace(checkpoint, embedding=embedding), CPU).segment(photo)
+    both = Segmenter(replace(checkpoint, embedding=embedding, kinds=by_redness(51)), CPU).segment(photo)
+    assert not alone.has_kinds and both.has_kinds
+    assert alone.embedding_revision == both.embedding_revision == embedding.revision
+    assert [each.embedding for each in alone.garments] == [each.embedding for each in both.garments]
+    red, blue = (np.frombuffer(each.embedding or b"", np.int8) for each in sorted(alone.garments, key=lambda g: g.name))
+    assert np.sign(red).tolist() == [1, -1, -1] and np.sign(blue).tolist() == [-1, -1, 1]
+    plain = Segmenter(checkpoint, CPU).segment(photo)
+    assert plain.embedding_revision is None and all(each.embedding is None for each in plain.garments)

@@ -1,4 +1,4 @@
-"""Kinds of a data set of one's own: from made-up pictures and a small network to counts by kind in an archive."""
+"""Kinds and an embedding by a data set of one's own: from made-up pictures and a small network to an archive."""
 
 import json
 from collections.abc import Iterator
@@ -100,7 +100,11 @@ def test_from_pictures_to_counts_by_kind(
     assert sum(len(cell.split()) for row in judged.photo_ids for cell in row) == 16
     assert "| Wrap | plain wrap, striped wrap | coco-looks, fold 0 (16 photos) |" in (network / "README.md").read_text()
 
+    assert main(["embedding", str(network), "--dataset", source]) == 0
+    assert "32 dimensions, fitted on 64 photos of coco-looks." in capsys.readouterr().out
     segmenter = load_segmenter(str(network))
+    embedding = segmenter.checkpoint.embedding
+    assert embedding is not None
     named = [
         {garment.name: garment.kind for garment in segmenter.segment(looks / f"{number:02}.png").garments}["Wrap"]
         for number in range(8)
@@ -116,8 +120,14 @@ def test_from_pictures_to_counts_by_kind(
     arguments = ["ingest", str(folder), "--archive", str(archive.place.location), "--model", str(network)]
     assert archive_main(arguments) == 0
     with archive.reader() as reader:
-        made_by = reader.query("SELECT DISTINCT kinds_revision AS kinds, calibration_revision AS none FROM photos")
+        made_by = reader.query(
+            "SELECT DISTINCT kinds_revision AS kinds, embedding_revision AS embedding, "
+            "calibration_revision AS none FROM photos"
+        )
         assert made_by["kinds"].tolist() == [kinds.revision] and made_by["none"].isna().all()
+        assert made_by["embedding"].tolist() == [embedding.revision]
+        sizes = reader.query("SELECT DISTINCT octet_length(unnest(embeddings)) AS size FROM photos")["size"]
+        assert sizes.tolist() == [32]
         facts = Facts(reader, segmenter.taxonomy, kinds=True)
         counts = facts.counts(View(counting="raw"))
     worn = dict(zip(counts.names, counts.each.tolist(), strict=True))

@@ -142,7 +142,7 @@ def observe_masks(
     def observe(framing: str, photo_id: str) -> list[KindSample]:
         photo, truth = dataset.pair(photo_id)
         both, _ = framed(framing, np.dstack([photo, read_labels(photo_id)]), truth, photo_id)
-        segmentation, features = segmenter.segment_with_kind_features(np.ascontiguousarray(both[..., :3]))
+        segmentation, features = segmenter.segment_with_garment_features(np.ascontiguousarray(both[..., :3]))
         samples = []
         for garment, each in zip(segmentation.garments, features, strict=True):
             if garment.name not in dataset.kinds:
@@ -175,7 +175,7 @@ def observe_tags(
     """
 
     def observe(framing: str, photo_id: str) -> list[KindSample]:
-        segmentation, features = segmenter.segment_with_kind_features(dataset.photo(photo_id))
+        segmentation, features = segmenter.segment_with_garment_features(dataset.photo(photo_id))
         main = main_person(segmentation)
         samples = []
         for garment, each in zip(segmentation.garments, features, strict=True):
@@ -200,7 +200,7 @@ def observe_flatlays(segmenter: Segmenter, flatlays: FlatLays, features_folder: 
 
     def observe(framing: str, photo_id: str) -> list[KindSample]:
         photo = by_id[photo_id]
-        segmentation, features = segmenter.segment_with_kind_features(flatlays.open(photo))
+        segmentation, features = segmenter.segment_with_garment_features(flatlays.open(photo))
         found = zip(segmentation.garments, features, strict=True)
         largest = max(found, key=lambda pair: pair[0].area_share, default=None)
         if largest is None or largest[0].name != photo.garment:
