@@ -35,7 +35,7 @@ def add_embedding(commands: Subparsers) -> None:
 
 def _embedding(arguments: argparse.Namespace) -> int:
     folder = own_folder(arguments.checkpoint)
-    segmenter = open_segmenter(folder, arguments, with_kinds=False)
+    segmenter = open_segmenter(folder, arguments, with_calibration=False, with_kinds=False)
     checkpoint = segmenter.checkpoint
     if not gives_maps(checkpoint.config, checkpoint.network):
         raise DatasetError(
