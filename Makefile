@@ -154,6 +154,7 @@ archive: $(READY) ## analyse Clothing Co-Parsing for the archive that ships: mak
 	{ echo file,trained_on; ls "$(DATA)/photos" | awk -F. 'NR == FNR { seen[$$1]; next } \
 		{ print $$0 "," ($$1 in seen ? "yes" : "no") }' runs/seen.txt -; } > runs/trained_on.csv
 	$(BIN)/python -m segmodels.archive ingest "$(DATA)/photos" --metadata runs/trained_on.csv --archive dashboard/data/archives/ccp --precision 32
+	rm -rf dashboard/data/archives/ccp/last-change.json dashboard/data/archives/ccp/log
 	$(BIN)/python -m train reliability segmodels/embedded/segmentation/fpn --data "$(DATA)" --json dashboard/data/reliability.json --precision 32
 
 examples: $(APP) ## run the embedded networks on the examples that ship; needed when their weights or calibration change

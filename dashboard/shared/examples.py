@@ -216,10 +216,16 @@ def _write(folder: Path, stem: str, found: Shipped) -> None:
         "parameters": found.parameters,
         "size": found.size,
         "people": [dataclasses.asdict(person) for person in analysed.people],
-        "garments": [dataclasses.asdict(garment) for garment in analysed.garments],
+        "garments": [_without_embedding(garment) for garment in analysed.garments],
     }
     rounded = json.loads(json.dumps(values), parse_float=lambda text: round(float(text), 5))
     (folder / f"{stem}.json").write_text(json.dumps(rounded, indent=1) + "\n", encoding="utf-8")
+
+
+def _without_embedding(garment: Garment) -> dict[str, Any]:
+    values = dataclasses.asdict(garment)
+    del values["embedding"]  # for archives
+    return values
 
 
 if __name__ == "__main__":
