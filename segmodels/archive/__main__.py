@@ -28,7 +28,7 @@ from segmodels.archive.store import Archive, ArchiveError, Version
 from segmodels.archive.watch import watch
 from segmodels.arguments import path_argument, place_argument, refusal
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
-from segmodels.checkpoints.checkpoint import CheckpointError
+from segmodels.checkpoints.errors import CheckpointError
 from segmodels.csv_text import csv_bytes
 from segmodels.device import DeviceError, add_device_arguments
 from segmodels.extras import missing_extra

@@ -33,7 +33,7 @@ FEED_SUFFIXES = (*TABLE_SUFFIXES, ".xml", ".rss", ".atom", ".json")
 
 _SHOWN = 3
 _MOST_UNPACKED = 200 * 1024**2
-_NOT_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+_NOT_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
 _LONG = 200  # characters above which a cell is text to be read, no tag
 _ADDRESS = re.compile(r"(?:https?:)?//[^\s/]", re.IGNORECASE)
 _ANY_ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//[^\s/]", re.IGNORECASE)
@@ -212,7 +212,7 @@ def _feed(
 
 
 def _clean(text: str) -> str:
-    """A text that can be stored and shown: without control characters and halves of characters."""
+    """A text that can be stored and shown: without control and direction characters and halves of characters."""
     return _NOT_TEXT.sub(" ", text).strip()
 
 

@@ -17,18 +17,15 @@ import segmodels.checkpoints.checkpoint as module
 from segmodels.architectures import build
 from segmodels.checkpoints.catalog import EMBEDDED
 from segmodels.checkpoints.checkpoint import (
-    FORMAT_VERSION,
-    CheckpointConfig,
-    CheckpointError,
-    Member,
     count_parameters,
     load_checkpoint,
-    read_config,
     read_results,
     save_checkpoint,
     save_description,
     save_results,
 )
+from segmodels.checkpoints.config import FORMAT_VERSION, CheckpointConfig, Member, read_config
+from segmodels.checkpoints.errors import CheckpointError
 from segmodels.evaluation.results import Results
 from segmodels.taxonomy import OUTFIT_15
 
