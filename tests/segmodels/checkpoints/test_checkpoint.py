@@ -15,6 +15,7 @@ from torch import nn
 
 import segmodels.checkpoints.checkpoint as module
 from segmodels.architectures import build
+from segmodels.checkpoints import weights
 from segmodels.checkpoints.catalog import EMBEDDED
 from segmodels.checkpoints.checkpoint import (
     count_parameters,
@@ -549,5 +550,5 @@ def test_weights_that_cannot_be_mapped_into_memory_are_a_sentence(
         def refuse(*_: object, words: str = words) -> None:
             raise RuntimeError(words)
 
-        monkeypatch.setattr(module, "safe_open", refuse)
+        monkeypatch.setattr(weights, "safe_open", refuse)
         assert said in refused(folder)
