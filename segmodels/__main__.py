@@ -23,7 +23,9 @@ import segmodels.streams  # noqa: F401  # before what takes long to import
 from segmodels.annotations import ANNOTATION_FORMATS, LOCAL_FILES, AnnotationFile, names_apart
 from segmodels.arguments import path_argument, refusal
 from segmodels.checkpoints.catalog import DEFAULT_MODEL, Offer, list_offers, load_segmenter, pull_checkpoint
-from segmodels.checkpoints.checkpoint import CheckpointError, read_config, read_results
+from segmodels.checkpoints.checkpoint import read_results
+from segmodels.checkpoints.config import read_config
+from segmodels.checkpoints.errors import CheckpointError
 from segmodels.checkpoints.listing import about_model
 from segmodels.device import DeviceError, add_device_arguments
 from segmodels.files import replacing, writable_name

@@ -5,7 +5,7 @@
   - `segmodels.fetch.FetchError`: an address that is not opened, or a file that cannot be had from it
   - `segmodels.device.DeviceError`: a device that is not there
     - `segmodels.inference.memory.DeviceMemoryError`: a single photo that does not fit into its memory
-  - `segmodels.checkpoints.checkpoint.CheckpointError`: a checkpoint that is missing, damaged or of another kind
+  - `segmodels.checkpoints.errors.CheckpointError`: a checkpoint that is missing, damaged or of another kind
     - `segmodels.hub.errors.HubError`: a checkpoint that cannot be had from the Hub
       - `segmodels.hub.errors.HubUnreachableError`: a Hub that does not answer
   - `segmodels.evaluation.evidence.EvidenceError`: a damaged `evidence.parquet`

@@ -22,7 +22,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 from segmodels import __version__
@@ -37,12 +37,16 @@ FETCH_SECONDS = 20.0
 MAX_REDIRECTS = 5
 """Most redirects that are followed."""
 
-_PHOTO = "image/*"
+What = Literal["photo", "feed"]
+
+_ACCEPT = {"photo": "image/*", "feed": "*/*"}
+_EXAMPLES = {"photo": "https://example.org/look.jpg", "feed": "https://example.org/products.json"}
 _PORTS = {"http": 80, "https": 443}
 _TEMPORARY = frozenset({408, 429, 500, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BLOCK = 64 * 1024  # bytes of a read
 _MAX_URL = 2048
+_LONGEST_WAIT = 10_000_000.0  # seconds; a host that asks for more may mean anything
 _COMPATIBLE = IPv6Network("::/96")  # RFC 4291, 2.5.5.1: deprecated, with an IPv4 address in the last 32 bits
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last 32 bits
 _RESOLVERS = 4  # name servers can be slow, and a lookup cannot be interrupted: no more threads than these ever wait
@@ -93,6 +97,7 @@ class _Place(NamedTuple):
     port: int
     target: str
     anywhere: bool
+    what: What
 
 
 def fetch(
@@ -101,7 +106,7 @@ def fetch(
     max_bytes: int = MAX_BYTES,
     seconds: float = FETCH_SECONDS,
     anywhere: bool = False,
-    accept: str = _PHOTO,
+    what: What = "photo",
 ) -> Fetched:
     """Fetches a file from the public internet.
 
@@ -111,23 +116,23 @@ def fetch(
         seconds: Most seconds that all of it may take.
         anywhere: Whether private addresses and other ports are opened as well. Only for addresses that the owner of
             this machine gives, or has allowed.
-        accept: Media types that are asked for, as the header `Accept` has them.
+        what: Kind of file that is wanted, for the header `Accept` and for messages.
 
     Raises:
         FetchError: If the address is not one of these or not public, the host refuses or does not answer in time, it
             answers with a web page, or the file is larger; the message is for the person who gave the address.
     """
     deadline = time.monotonic() + seconds
-    place = _place(url, anywhere)
+    place = _place(url, anywhere, what)
     for _ in range(MAX_REDIRECTS + 1):
-        found = _ask(place, max_bytes, deadline, seconds, accept)
+        found = _ask(place, max_bytes, deadline, seconds)
         if isinstance(found, Fetched):
             return found
         place = found
-    raise FetchError(f"{place.host} redirects more than {MAX_REDIRECTS} times. Give the address of the photo itself.")
+    raise FetchError(f"{place.host} redirects more than {MAX_REDIRECTS} times. Give the address of the {what} itself.")
 
 
-def _place(url: str, anywhere: bool) -> _Place:
+def _place(url: str, anywhere: bool, what: What) -> _Place:
     """Takes an address apart.
 
     Raises:
@@ -135,7 +140,7 @@ def _place(url: str, anywhere: bool) -> _Place:
     """
     url = url.strip()
     if not url:
-        raise FetchError("The address is empty. Give the address of a photo, such as https://example.org/look.jpg.")
+        raise FetchError(f"The address is empty. Give the address of a {what}, such as {_EXAMPLES[what]}.")
     if len(url) > _MAX_URL:
         raise FetchError(f"The address has {len(url):,} characters; the most are {_MAX_URL:,}.")
     if re.search(r"[\x00-\x20\x7f\\]", url):
@@ -143,8 +148,9 @@ def _place(url: str, anywhere: bool) -> _Place:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
+        target = _target(parts)
     except ValueError:
-        raise FetchError("This is not an address. Give one such as https://example.org/look.jpg.") from None
+        raise FetchError(f"This is not an address. Give one such as {_EXAMPLES[what]}.") from None
     if parts.scheme not in _PORTS or not host:
         raise FetchError("Only addresses that begin with https:// or http:// can be opened. Copy one from the browser.")
     if parts.username is not None or parts.password is not None:
@@ -152,7 +158,7 @@ def _place(url: str, anywhere: bool) -> _Place:
     if port not in (None, _PORTS[parts.scheme]) and not anywhere:
         raise FetchError(f"The address names port {port}. Only the usual ports of http and https are opened.")
     plain = parts._replace(fragment="").geturl()
-    return _Place(plain, parts.scheme, host, port or _PORTS[parts.scheme], _target(parts), anywhere)
+    return _Place(plain, parts.scheme, host, port or _PORTS[parts.scheme], target, anywhere, what)
 
 
 def _target(parts: SplitResult) -> str:
@@ -162,34 +168,48 @@ def _target(parts: SplitResult) -> str:
     return f"{path}?{quote(parts.query, safe=kept)}" if parts.query else path
 
 
-def _ask(place: _Place, max_bytes: int, deadline: float, seconds: float, accept: str) -> Fetched | _Place:
+def _ask(place: _Place, max_bytes: int, deadline: float, seconds: float) -> Fetched | _Place:
     """The file at a place, or the place that it redirects to."""
     try:
         with _connected(place, deadline) as connection:
-            headers = {"Accept": accept, "Accept-Encoding": "identity", "User-Agent": f"Garmentscope/{__version__}"}
+            headers = {"Accept": _ACCEPT[place.what], "Accept-Encoding": "identity"}
+            headers["User-Agent"] = f"Garmentscope/{__version__}"
             connection.request("GET", place.target, headers=headers)
             with closing(connection.getresponse()) as response:
                 where = response.getheader("Location")
                 if response.status in _REDIRECTS and where:
-                    return _place(urljoin(place.url, where), place.anywhere)
+                    return _redirected(place, where)
                 found = _read(place, response, max_bytes)
             if time.monotonic() >= deadline:  # a connection that was cut looks like the end of the file
                 raise TimeoutError
             return found
-    except (OSError, http.client.HTTPException) as error:
+    except FetchError:
+        raise
+    except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: sizes that are no sizes
         if time.monotonic() >= deadline or isinstance(error, TimeoutError):
             raise FetchError(
-                f"{place.host} took longer than {seconds:.0f} seconds. Save the photo and add the file.",
+                f"{place.host} took longer than {seconds:.0f} seconds. Save the {place.what} and add the file.",
                 is_temporary=True,
             ) from None
         if isinstance(error, ssl.SSLError):
             raise FetchError(
-                f"There is no secure connection to {place.host}. Save the photo and add the file."
+                f"There is no secure connection to {place.host}. Save the {place.what} and add the file."
             ) from None
         raise FetchError(
-            f"{place.host} could not be reached. Check the address, or save the photo and add the file.",
+            f"{place.host} could not be reached. Check the address, or save the {place.what} and add the file.",
             is_temporary=True,
         ) from None
+
+
+def _redirected(place: _Place, where: str) -> _Place:
+    """The place that a redirect leads to; addresses in UTF-8, as many hosts send them, are read as such."""
+    with suppress(UnicodeError):
+        where = where.encode("latin-1").decode()
+    try:
+        url = urljoin(place.url, where)
+    except ValueError:
+        raise FetchError(f"{place.host} redirects to {where[:200]}, which is not an address.") from None
+    return _place(url, place.anywhere, place.what)
 
 
 def _read(place: _Place, response: http.client.HTTPResponse, max_bytes: int) -> Fetched:
@@ -203,12 +223,13 @@ def _read(place: _Place, response: http.client.HTTPResponse, max_bytes: int) -> 
     kind = response.getheader("Content-Type", "").partition(";")[0].strip().lower()
     if kind in ("text/html", "application/xhtml+xml"):
         raise FetchError(
-            "This address leads to a web page, not to a photo. Open the photo by itself and copy its address."
+            f"This address leads to a web page, not to a {place.what}. Open the {place.what} by itself and copy its "
+            "address."
         )
     limit = f"more than the {max_bytes / 1024**2:.0f} MB allowed. Save a smaller copy and add the file."
-    length = response.getheader("Content-Length", "")
-    if length.isascii() and length.isdigit() and int(length) > max_bytes:
-        raise FetchError(f"The file has {int(length) / 1024**2:,.1f} MB, {limit}")
+    length = response.length or 0
+    if length > max_bytes:
+        raise FetchError(f"The file has {length / 1024**2:,.1f} MB, {limit}")
     blocks, size = [], 0
     while block := response.read(_BLOCK):
         blocks.append(block)
@@ -223,7 +244,7 @@ def _read(place: _Place, response: http.client.HTTPResponse, max_bytes: int) -> 
 def _retry_after(value: str) -> float | None:
     """Seconds of the header `Retry-After`: a number of them, or a date (RFC 9110, 10.2.3)."""
     if value.strip().isascii() and value.strip().isdigit():
-        return float(value)
+        return min(float(value), _LONGEST_WAIT)
     with suppress(ValueError, TypeError, OverflowError):
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
     return None
@@ -303,7 +324,9 @@ def _public_addresses(place: _Place, deadline: float) -> list[Address]:
         raise FetchError(f"There is no host {place.host}. Check the address.") from None
     addresses = list(dict.fromkeys(ip_address(str(each[4][0]).partition("%")[0]) for each in found))
     if not addresses or not (place.anywhere or all(map(_is_public, addresses))):
-        raise FetchError(f"{place.host} is not on the public internet. Only photos that anybody can open are fetched.")
+        raise FetchError(
+            f"{place.host} is not on the public internet. Give the address of a {place.what} that anybody can open."
+        )
     return addresses
 
 

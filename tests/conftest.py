@@ -136,7 +136,8 @@ def more_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from segmodels.architectures import build
-    from segmodels.checkpoints.checkpoint import CheckpointConfig, save_checkpoint
+    from segmodels.checkpoints.checkpoint import save_checkpoint
+    from segmodels.checkpoints.config import CheckpointConfig
     from segmodels.taxonomy import OUTFIT_15
 
     folder = tmp_path_factory.mktemp("models")

@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 
 from segmodels.architectures import build
-from segmodels.checkpoints.checkpoint import CheckpointConfig, save_checkpoint
+from segmodels.checkpoints.checkpoint import save_checkpoint
+from segmodels.checkpoints.config import CheckpointConfig
 from segmodels.taxonomy import Taxonomy, make_taxonomy, taxonomy_entries
 
 KIMONO = make_taxonomy("kimono shop", ["Backdrop", "Kimono", "Obi <sash>", "Left hand", "Tote bag"])

@@ -19,7 +19,8 @@ def save_tiny(folder: Path, *, side: int = 32, crop: str = "none", seed: int = 0
     import torch
 
     from segmodels.architectures import build
-    from segmodels.checkpoints.checkpoint import CheckpointConfig, save_checkpoint
+    from segmodels.checkpoints.checkpoint import save_checkpoint
+    from segmodels.checkpoints.config import CheckpointConfig
     from segmodels.taxonomy import OUTFIT_15
 
     torch.manual_seed(seed)

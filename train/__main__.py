@@ -8,7 +8,7 @@ import sys
 import segmodels.streams  # noqa: F401  # before what takes long to import
 import train.extra  # noqa: F401  # ends the command with a sentence where the extra is not installed
 from segmodels.arguments import refusal
-from segmodels.checkpoints.checkpoint import CheckpointError
+from segmodels.checkpoints.errors import CheckpointError
 from segmodels.datasets import DatasetError
 from segmodels.device import DeviceError
 from segmodels.evaluation.evidence import EvidenceError

@@ -124,7 +124,7 @@ def _welcome() -> tuple[list[PhotoFile], str, DeltaGenerator]:
 
 def _header() -> tuple[list[PhotoFile], str, DeltaGenerator]:
     """Title and buttons over the visitor's own photos; gives what `_welcome` does."""
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(horizontal=True, vertical_alignment="center", key="segment-head"):
         st.title("Segment", width="stretch")
         show_guide(GUIDE)
         _choose_model()

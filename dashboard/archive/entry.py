@@ -5,8 +5,11 @@ from __future__ import annotations
 import html
 
 from dashboard.archive.shelf import TRAINED_ON, Contents, Tag
+from segmodels.sentences import visible
 
 __all__ = ["contents_html"]
+
+_LONGEST = 80  # characters of a tag's name or value
 
 
 def contents_html(contents: Contents) -> str:
@@ -37,7 +40,13 @@ def contents_html(contents: Contents) -> str:
 
 
 def _tag(tag: Tag) -> str:
-    values = ", ".join(f"{value} {count:,}" for value, count in tag.counts)
+    values = ", ".join(f"{_short(value)} {count:,}" for value, count in tag.counts)
     more = tag.values - len(tag.counts)
     values += f" and {more:,} more" if more else ""
-    return f"<p><b>{html.escape(tag.name)}</b> {html.escape(values)}</p>"
+    return f"<p><b>{html.escape(_short(tag.name))}</b> {html.escape(values)}</p>"
+
+
+def _short(text: str) -> str:
+    """A tag as it is shown: other programs may have written anything into the archive."""
+    text = visible(text)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

@@ -23,6 +23,7 @@ from segmodels.settings import Settings
 from segmodels.taxonomy import Taxonomy
 
 __all__ = [
+    "SHOWN",
     "Card",
     "PictureError",
     "Source",
@@ -38,6 +39,9 @@ __all__ = [
     "read_photo",
     "read_source",
 ]
+
+SHOWN = 6
+"""Number of photos in a list of the Evaluation page."""
 
 _SIDE = 2 * CLASS_MAP_SIDE  # pixels of a small photo or truth, at most
 _PALE = 56  # of 255: opacity of what a highlight leaves out

@@ -90,7 +90,8 @@ class Listing:
 
 def _count_parameters(found: Iterable[HubCheckpoint]) -> dict[str, int]:
     """Number of parameters by name, counted from the configs alone, as the weights are not pulled."""
-    from segmodels.checkpoints.checkpoint import count_parameters, read_config
+    from segmodels.checkpoints.checkpoint import count_parameters
+    from segmodels.checkpoints.config import read_config
 
     counts = {}
     for checkpoint in found:

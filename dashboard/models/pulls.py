@@ -51,7 +51,7 @@ class Pull(background.Task):
 
     def explain(self, error: Exception) -> str:
         """Message for the visitor: the error's own message if it is meant for visitors."""
-        from segmodels.checkpoints.checkpoint import CheckpointError
+        from segmodels.checkpoints.errors import CheckpointError
 
         if isinstance(error, CheckpointError):
             return str(error)

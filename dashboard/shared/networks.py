@@ -52,7 +52,7 @@ _SMALL_FILES = (
     *("preprocessor_config.json", "garmentscope.json"),  # of networks from elsewhere
 )
 _FIRST_SECONDS = 8.0  # to import PyTorch and load the default network, on two cores
-_took: deque[float] = deque(maxlen=1)  # seconds of the last loading
+_took: deque[float] = deque(maxlen=1)  # seconds of the last loading, without the import
 _SOON_SECONDS = 2.0
 _soon: dict[str, threading.Timer] = {}  # loadings that are to begin, by catalog name
 _soon_lock = threading.Lock()
@@ -106,7 +106,7 @@ def loading(name: str) -> Future[Segmenter]:
 
 
 def usual_seconds() -> float:
-    """Time that the last segmenter took to load, in seconds; a guess before the first."""
+    """Time that the last segmenter took to load, in seconds; a guess, with the import of PyTorch, before the first."""
     return _took[-1] if _took else _FIRST_SECONDS
 
 
@@ -314,8 +314,8 @@ def _spare_collector() -> None:
 def _load(name: str) -> Segmenter:
     from segmodels.checkpoints.catalog import load_segmenter
 
-    begun = time.monotonic()
     _import_networks()
+    begun = time.monotonic()  # the next network does not wait for PyTorch
     segmenter = load_segmenter(name)
     with flow() as queue:  # the first run of a network is slow and should not count as a photo's time
         queue.submit(segmenter.segment, np.zeros((64, 48, 3), np.uint8)).result()

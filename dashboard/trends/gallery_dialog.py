@@ -17,6 +17,7 @@ from dashboard.shared.visitor import principal
 from dashboard.trends import cache
 from dashboard.trends.deck import TemplateError
 from dashboard.trends.export_menu import chosen_template
+from dashboard.trends.fonts import letters_without_font
 from dashboard.trends.gallery import ORDERS, Order, Shown, ordered, pictures_of
 from dashboard.trends.moodboard import MOST_PICTURES, Board, Tile, board_pdf, board_png, board_pptx
 from dashboard.trends.section import Question
@@ -24,6 +25,7 @@ from dashboard.trends.state import TrendsState
 from segmodels.archive.behind import Behind
 from segmodels.archive.place import ArchiveError
 from segmodels.archive.thumbnails import LARGE
+from segmodels.sentences import listed
 
 if TYPE_CHECKING:
     from segmodels.archive.similar import Looks
@@ -193,11 +195,19 @@ def _moodboard(
         except TemplateError:  # the menu of exports says so
             template, name = None, ""
         files = board_png(tiles, title, note), board_pdf(tiles, title, note)
-        state.board = Board(key, *files, board_pptx(tiles, title, note, template, name))
+        lacking = letters_without_font([title, note, *(tile.caption for tile in tiles)])
+        state.board = Board(key, *files, board_pptx(tiles, title, note, template, name), lacking)
     board = state.board
     if board is None or board.key != key:
         return
     st.image(board.png)
+    if board.lacking:
+        st.caption(
+            literal(
+                f"No font on this server has {listed(board.lacking)}, so picture and PDF show boxes. The slide has all "
+                "letters. Install fonts of that script on the server, such as Noto Sans CJK."
+            )
+        )
     with st.container(horizontal=True):
         for label, data, ending, kind in (
             ("Picture (PNG)", board.png, "png", "image/png"),

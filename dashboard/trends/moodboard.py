@@ -6,10 +6,11 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from pptx.util import Emu, Pt
 
 from dashboard.trends.deck import MARGIN, add_titled_slide, open_deck, save_deck
+from dashboard.trends.fonts import font_for
 
 __all__ = ["MOST_PICTURES", "Board", "Tile", "board_pdf", "board_png", "board_pptx"]
 
@@ -31,12 +32,14 @@ class Board:
         png: The board as a picture.
         pdf: The board as a page.
         pptx: The board as a slide.
+        lacking: Letters that the picture and the page show as boxes, as no font has them.
     """
 
     key: tuple[object, ...]
     png: bytes
     pdf: bytes
     pptx: bytes
+    lacking: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -131,8 +134,8 @@ def _board(tiles: Sequence[Tile], title: str, note: str) -> Image.Image:
 
 def _write(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, ink: str, width: int) -> None:
     """A line of text; what is wider than its place ends in dots."""
-    font = ImageFont.load_default(size)
     text = " ".join(text.split())
+    font = font_for(text, size)
     if draw.textlength(text, font) > width:
         while text and draw.textlength(f"{text}…", font) > width:
             text = text[:-1]

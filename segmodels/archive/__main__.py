@@ -28,7 +28,7 @@ from segmodels.archive.store import Archive, ArchiveError, Version
 from segmodels.archive.watch import watch
 from segmodels.arguments import path_argument, place_argument, refusal
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
-from segmodels.checkpoints.checkpoint import CheckpointError
+from segmodels.checkpoints.errors import CheckpointError
 from segmodels.csv_text import csv_bytes
 from segmodels.device import DeviceError, add_device_arguments
 from segmodels.extras import missing_extra
@@ -328,7 +328,9 @@ def _show(archive: Archive) -> int:
             f", {row.dated:,} dated {row['first']:%Y-%m-%d} to {row['last']:%Y-%m-%d}" if row.dated else ", no dates"
         )
         alike_too = f" ({alike:,} near-duplicate{'' if alike == 1 else 's'} of others)" if alike else ""
-        print(f"{version}: {row.photos:,} photos{alike_too}, {row.outfits:,.0f} outfits{dates}")
+        photos = f"{row.photos:,} photo{'' if row.photos == 1 else 's'}"
+        outfits = f"{row.outfits:,.0f} outfit{'' if row.outfits == 1 else 's'}"
+        print(f"{version}: {photos}{alike_too}, {outfits}{dates}")
         for sentence in left_out:
             print(sentence, file=sys.stderr)
     return 0 if versions and not failed else 1

@@ -176,7 +176,7 @@ def _salvage(place: Place, part: str) -> tuple[pa.Table, Damage | None]:
     Raises:
         ArchiveError: If it cannot be read now, though it may be whole.
     """
-    batches: list[pa.RecordBatch] = []
+    tables: list[pa.Table] = []
     fault, rows = "", None
     try:
         with place.filesystem.open_input_file(place.path(part)) as stream:
@@ -187,7 +187,7 @@ def _salvage(place: Place, part: str) -> tuple[pa.Table, Damage | None]:
                 try:
                     for batch in file.iter_batches(_BATCH, row_groups=[group]):
                         batch.validate(full=True)
-                        batches.append(batch)
+                        tables.append(as_rows(pa.Table.from_batches([batch])))
                 except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
                     if look_of(error).passing:
                         raise
@@ -198,5 +198,5 @@ def _salvage(place: Place, part: str) -> tuple[pa.Table, Damage | None]:
                 f"{place.location}/{part} cannot be read now: {first_line(error)}. Try again."
             ) from error
         fault = look_of(error).fault
-    table = as_rows(pa.Table.from_batches(batches)) if batches else SCHEMA.empty_table()
+    table = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
     return table, Damage(part, fault, rows, table.num_rows) if fault else None

@@ -46,6 +46,7 @@ _FORMS = "Write dates as 2024-03-31, 2024-03, 2024-Q1, SS24 or 2024."
 _TIME = re.compile(
     r"(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?\s*(?:([AaPp])\.?\s?[Mm]\.?)?\s*(Z|UTC|GMT|[+-]\d{2}:?\d{2})?"
 )
+_DASHES = re.compile("[\u2010-\u2015\u2212]")  # of word processors and of typesetters
 _SPLIT = re.compile(r"(.+?)(?:[ T,]+|(?<=\d{8})_)(\d{1,2}:\d{2}.*)")
 _SPACED = re.compile(r"(\d{1,4})\s?([./-])\s?(\d{1,2})\s?\2\s?(\d{1,4})\.?(?=\s|$)")  # 31. 3. 2024, 2024. 03. 31.
 _SLASHED = re.compile(r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4}|\d{2})")
@@ -72,7 +73,7 @@ _SEASON = re.compile(
     rf"|(?P<year2>\d{{4}})(?:[/-]\d{{2,4}})?[\s-]*(?:(?P<spring2>{_SPRING})|(?P<autumn2>{_AUTUMN}))",
     re.IGNORECASE,
 )
-_SERIAL = re.compile(r"(\d{5})(?:[.,](\d+))?")
+_SERIAL = re.compile(r"([1-9]\d{4})(?:[.,](\d+))?")
 _SERIAL_START = datetime(1899, 12, 30)  # day 0 of spreadsheets, right from 1 March 1900 on
 _SECONDS, _MILLISECONDS = re.compile(r"\d{10}"), re.compile(r"\d{13}")
 
@@ -186,8 +187,9 @@ def implausible(date: datetime, now: datetime | None = None, earliest: datetime 
 
 
 def _plain(text: str) -> str:
-    """A text with plain blanks, digits and signs, whatever script or width they have, and none within a day."""
+    """A text with plain blanks, digits, dashes and signs of whatever script or width, and no blank within a day."""
     text = "".join(str(unicodedata.decimal(each, each)) for each in unicodedata.normalize("NFKC", text))
+    text = _DASHES.sub("-", text)
     return _SPACED.sub(r"\1\2\3\2\4", " ".join(text.split()), count=1)
 
 
@@ -255,7 +257,10 @@ def _part_of_year(text: str, now: datetime) -> Taken | None:
     if match := _WEEK.fullmatch(text):
         return Taken(datetime.fromisocalendar(int(match[1]), int(match[2]), 1), "week")
     if (match := _NAMED.fullmatch(text)) and not (match[1] or match[3]) and (month := _month(match[2])):
-        return Taken(datetime(_year(match[4], now), month, 1), "month")
+        year = _year(match[4], now)
+        if len(match[4]) == 2 and year < 2000 and int(match[4]) <= 31:
+            raise ValueError(text)  # Mar-31 of a spreadsheet is a day of no year
+        return Taken(datetime(year, month, 1), "month")
     return None
 
 

@@ -7,9 +7,11 @@ is known to have, and a date where the product has one. Nothing is fetched here.
 
 from __future__ import annotations
 
+import codecs
 import html
 import json
 import re
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,6 +32,8 @@ FEED_SUFFIXES = (*TABLE_SUFFIXES, ".xml", ".rss", ".atom", ".json")
 """File name endings, in lower case, of feeds."""
 
 _SHOWN = 3
+_MOST_UNPACKED = 200 * 1024**2
+_NOT_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
 _LONG = 200  # characters above which a cell is text to be read, no tag
 _ADDRESS = re.compile(r"(?:https?:)?//[^\s/]", re.IGNORECASE)
 _ANY_ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//[^\s/]", re.IGNORECASE)
@@ -117,26 +121,49 @@ def read_feed(
     Raises:
         ArchiveError: If the file is damaged, or holds no pictures; the message says what is wrong and what to do.
     """
-    start = data[:400].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if data.startswith(b"\x1f\x8b"):
+        data, name = _unpacked(data, name), re.sub(r"\.gz$", "", name, flags=re.IGNORECASE)
+    is_table = name.lower().endswith(TABLE_SUFFIXES)
+    may_be_table = is_table or not is_feed_file(name)  # addresses of tables often have no ending
+    start = data[:400].lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n")[:1]
     encodings, notes = ["utf-8"], list[str]()
-    if start[:1] in (b"{", b"[") and not name.lower().endswith(TABLE_SUFFIXES):
+    if start in (b"{", b"[") and not is_table:
         kind, products = "Shopify products.json", _from_json(data, name)
-    elif start[:1] == b"<":
+    elif start == b"<":
         kind, products = "Google Merchant feed", _from_xml(data, name)
-    elif name.lower().endswith(TABLE_SUFFIXES):
-        lines, encodings, notes = read_lines(data, name, encoding)
+    else:
+        unknown = ArchiveError(
+            f"{name} is no product feed that is known. Give a CSV with a column of addresses, an export or "
+            "products.json of Shopify, or a feed of Google Merchant Center."
+        )
+        if not may_be_table:
+            raise unknown
+        try:
+            lines, encodings, notes = read_lines(data, name, encoding)
+        except ArchiveError as error:
+            raise error if is_table else unknown from None
         found = _from_table(lines)
         if found is None:
             return None
         kind, products, left_out = found
         if left_out:
             notes.append(f"Columns of long texts or other addresses were passed over: {listed(left_out, _SHOWN)}.")
-    else:
-        raise ArchiveError(
-            f"{name} is no product feed that is known. Give a CSV with a column of addresses, an export or "
-            "products.json of Shopify, or a feed of Google Merchant Center."
-        )
     return _feed(kind, products, name, encodings, notes, day_first, now)
+
+
+def _unpacked(data: bytes, name: str) -> bytes:
+    """The file in a file of gzip, as feeds are often packed."""
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        plain = unpacker.decompress(data, _MOST_UNPACKED)
+    except zlib.error as error:
+        raise ArchiveError(f"{name} is damaged: it cannot be unpacked. Download it again.") from error
+    if unpacker.unconsumed_tail:
+        most = f"{_MOST_UNPACKED / 1024**2:.0f} MB"
+        raise ArchiveError(f"{name} has more than {most} when it is unpacked. Split it into several feeds.")
+    if not unpacker.eof:
+        raise ArchiveError(f"{name} is cut off: it cannot be unpacked to its end. Download it again.")
+    return plain
 
 
 def _feed(
@@ -152,14 +179,21 @@ def _feed(
     entries, texts, wrong, without = list[Entry](), list[str](), list[str](), 0
     for product in products:
         without += not product.addresses
-        for written in product.addresses:
+        tags = {_clean(key): _clean(value) for key, value in product.tags.items()}
+        tags = {key: value for key, value in tags.items() if key and value}
+        for written in map(_clean, product.addresses):
             address = f"https:{written}" if written.startswith("//") else written
             if not _ADDRESS.match(address):
                 wrong.append(address)
             elif address not in keys:
                 keys[address] = product.key
-                entries.append(Entry(address, product.tags))
+                entries.append(Entry(address, tags))
                 texts.append(product.date)
+    if wrong and not entries:
+        raise ArchiveError(
+            f"{name} ({kind}) has pictures such as {wrong[0][:_LONG]}, but addresses begin with https:// or http://. "
+            "Export it with whole addresses."
+        )
     if not entries:
         raise ArchiveError(f"{name} ({kind}) holds no address of a picture. Export it with its pictures.")
     if without:
@@ -175,6 +209,11 @@ def _feed(
         entries, [*notes, *dates.notes, *said], encodings[0], encodings, dates.ambiguous, "address", "", dates.mixed
     )
     return Feed(kind, metadata, keys, wrong)
+
+
+def _clean(text: str) -> str:
+    """A text that can be stored and shown: without control and direction characters and halves of characters."""
+    return _NOT_TEXT.sub(" ", text).strip()
 
 
 # --- Tables -----------------------------------------------------------------------------------------------------------
@@ -284,7 +323,7 @@ def _number(text: str) -> float:
 
 def _from_json(data: bytes, name: str) -> list[_Product]:
     try:
-        values = json.loads(data)
+        values = json.loads(data)  # in UTF-8, UTF-16 or UTF-32
     except (ValueError, RecursionError) as error:
         raise ArchiveError(f"{name} is damaged: it is no JSON that can be read. Download it again.") from error
     found = values.get("products", values.get("product")) if isinstance(values, dict) else values
@@ -295,7 +334,8 @@ def _from_json(data: bytes, name: str) -> list[_Product]:
 
 
 def _json_product(product: Mapping[str, Any]) -> _Product:
-    images = [each for each in _list(product.get("images")) or [product.get("image")] if isinstance(each, dict)]
+    given = _list(product.get("images")) or [product.get("image")]
+    images = [{"src": each} if isinstance(each, str) else each for each in given if isinstance(each, (dict, str))]
     images.sort(key=lambda image: _number(str(image.get("position", ""))))
     tags = {"title": product.get("title"), "vendor": product.get("vendor"), "type": product.get("product_type")}
     said = product.get("tags") or []
@@ -318,7 +358,7 @@ def _shopify_product(
     """A product; of its own tags those such as `fit:loose` get a column each, and a fashion season is a date."""
     said = [each.strip() for each in said if each.strip()]
     parts = [each.partition(":") for each in said]
-    pairs = {key.strip(): value.strip() for key, _, value in parts if value.strip()}
+    pairs = {key.strip(): value.strip() for key, _, value in parts if value.strip() and len(key + value) <= _LONG}
     alone = [each for each in said if each.partition(":")[0].strip() not in pairs]
     season = next(filter(is_season, [*alone, *pairs.values()]), "")
     more = {"tags": ", ".join(alone)} if alone else {}
@@ -344,7 +384,7 @@ class _WithoutDoctype(ElementTree.TreeBuilder):
 
 def _from_xml(data: bytes, name: str) -> list[_Product]:
     try:
-        root = ElementTree.fromstring(data, ElementTree.XMLParser(target=_WithoutDoctype()))
+        root = ElementTree.fromstring(_xml_text(data, name), ElementTree.XMLParser(target=_WithoutDoctype()))
     except ElementTree.ParseError as error:
         raise ArchiveError(
             f"{name} is damaged: it is no XML that can be read, from line {error.position[0]:,} on. Download it again."
@@ -359,6 +399,24 @@ def _from_xml(data: bytes, name: str) -> list[_Product]:
             f"{name} has no item, as a feed of Google Merchant Center has. Export it as RSS 2.0 or Atom."
         )
     return [_google_product(item) for item in items]
+
+
+def _xml_text(data: bytes, name: str) -> str:
+    """The text of a document, in the encoding that it declares."""
+    start = data[:200]
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in start:
+        encoding = "utf-16"
+    else:
+        declared = re.match(rb"""(?:\xef\xbb\xbf)?\s*<\?xml[^>]*?encoding\s*=\s*["']([\w.:-]+)""", start)
+        encoding = declared[1].decode("ascii") if declared else "utf-8"
+    try:
+        text = data.decode(encoding).removeprefix("\ufeff").lstrip()
+        text.encode()  # halves of characters
+    except (LookupError, UnicodeError):
+        raise ArchiveError(f"{name} is not in {encoding}, the encoding it names. Export it in UTF-8.") from None
+    if re.match("<(?:!doctype )?html", text, re.IGNORECASE):
+        raise ArchiveError(f"{name} is a web page, not a feed. Give the address of the feed itself.")
+    return text
 
 
 def _item(element: ElementTree.Element) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import threading
 import time
 from collections import defaultdict, deque
@@ -11,6 +12,7 @@ from collections.abc import Container, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
+from hashlib import sha256
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
@@ -21,6 +23,7 @@ from segmodels.archive.store import Archive, Version
 from segmodels.archive.thumbnails import has_thumbnails, thumbnails_of
 from segmodels.fetch import FetchError, fetch
 from segmodels.photo import PhotoError
+from segmodels.sentences import first_line
 
 if TYPE_CHECKING:
     from segmodels.archive.ingest import Engine, Outcome
@@ -33,6 +36,7 @@ _FEED_BYTES = 200 * 1024**2
 _FEED_SECONDS = 120.0
 _PAGE = 250  # products of a page of Shopify, the most that it gives
 _MOST_PAGES = 4000
+_SHOWN = 200  # characters of an address in a message
 
 
 @dataclass(frozen=True)
@@ -163,27 +167,33 @@ def fetch_feed(
     Raises:
         ArchiveError: If it cannot be had.
     """
+    address = address.strip()
     ask = _Pages(anywhere, max_bytes, seconds)
     try:
-        parts = urlsplit(address)
-        if not parts.path.endswith("/products.json") or parts.query:
+        path, _, query = address.partition("#")[0].partition("?")
+        if not path.endswith("/products.json") or query:
             return ask(address)
-        products: list[object] = []
+        products, pages = list[object](), set[bytes]()
         for page in range(1, _MOST_PAGES + 1):
-            data = ask(parts._replace(query=urlencode({"limit": _PAGE, "page": page})).geturl())
+            data = ask(f"{path}?{urlencode({'limit': _PAGE, 'page': page})}")
             found = json.loads(data)["products"]
+            if not isinstance(found, list):
+                raise TypeError
+            if (digest := sha256(data).digest()) in pages:
+                break  # this shop has one page, whichever is asked for
+            pages.add(digest)
             products += found
             if len(found) < _PAGE:
                 break
         return json.dumps({"products": products}).encode()
-    except (ValueError, KeyError, TypeError) as error:
-        reason = str(error) if isinstance(error, FetchError) else "it holds no list of products."
-        raise ArchiveError(f"The feed {address} cannot be read: {reason}") from None
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        reason = str(error) if isinstance(error, FetchError) else "It holds no list of products."
+        raise ArchiveError(f"The feed {address[:_SHOWN]} cannot be read. {reason}") from None
 
 
 def feed_name(address: str) -> str:
     """Name of the file at an address, for messages, and the feed's kind by its ending."""
-    return address.partition("?")[0].rstrip("/").rpartition("/")[2]
+    return (re.split("[?#]", address.strip())[0].rstrip("/").rpartition("/")[2] or "The feed")[:_SHOWN]
 
 
 class _Pages:
@@ -198,9 +208,9 @@ class _Pages:
     def __call__(self, address: str) -> bytes:
         wait = _FEED_SECONDS if self._until is None else min(_FEED_SECONDS, self._until - time.monotonic())
         if wait <= 0:
-            raise FetchError(f"its pages take longer than {self._seconds:g} seconds. Save it, and add it as a file.")
+            raise FetchError(f"Its pages take longer than {self._seconds:g} seconds. Save it, and add it as a file.")
         most = _FEED_BYTES if self._bytes is None else self._bytes
-        data = fetch(address, max_bytes=most, seconds=wait, anywhere=self._anywhere, accept="*/*").data
+        data = fetch(address, max_bytes=most, seconds=wait, anywhere=self._anywhere, what="feed").data
         if self._bytes is not None:
             self._bytes -= len(data)
         return data
@@ -265,6 +275,9 @@ def fetching(engine: Engine, archive: Archive, version: Version, *, thumbnails: 
                             data = file.result()
                         except PhotoError as error:
                             yield Outcome(source.name, reason=str(error))
+                        except Exception as error:  # one photo never stops the others
+                            reason = first_line(error) or type(error).__name__
+                            yield Outcome(source.name, reason=f"{source.name} was not fetched: {reason}.")
                         else:
                             fetched.append(replace(source, read=partial(bytes, data), location=""))
                     yield from engine(fetched, known)

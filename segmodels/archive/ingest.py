@@ -34,7 +34,7 @@ from segmodels.archive.sources import Found, Rejected, Source
 from segmodels.archive.store import Archive, ArchiveError, Change, Version, Writer
 from segmodels.archive.tagging import spelt_as_before
 from segmodels.archive.thumbnails import keeping_thumbnails
-from segmodels.checkpoints.checkpoint import CheckpointError
+from segmodels.checkpoints.errors import CheckpointError
 from segmodels.photo import PhotoError
 from segmodels.sentences import first_line, listed
 

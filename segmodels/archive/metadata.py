@@ -65,6 +65,7 @@ _BEFORE_HEADER = 20  # most lines that are looked at for the header
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")  # marks that copied text carries
 _SEPARATOR_LINE = re.compile(r'\s*"?sep=(.)"?\s*', re.IGNORECASE)  # of spreadsheets, before the header
 _MOST_COLUMNS = 1000
+_LONGEST = 300  # characters of a tag
 _MANY_VALUES = 1000  # number of values above which a tag is of little use for comparisons
 _SHOWN = 3
 
@@ -238,9 +239,9 @@ def read_lines(
 
 
 def tidied(entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
-    """Rows whose tags have one spelling each, and a sentence on the spellings and on tags with very many values."""
+    """Rows whose tags have one spelling each, and sentences on spellings, long tags and tags with very many values."""
+    entries, notes = _cut(entries)
     result, changed = unify_tags(entries)
-    notes = []
     if changed:
         notes.append(f"Tags that differ in upper and lower case alone were made one: {listed(changed, _SHOWN)}.")
     values: dict[str, set[str]] = {}
@@ -253,6 +254,21 @@ def tidied(entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
         if len(found) > _MANY_VALUES
     ]
     return result, notes
+
+
+def _cut(entries: Sequence[Entry]) -> tuple[Sequence[Entry], list[str]]:
+    """Rows without tags that are too long to choose from and to show, and a sentence if there were some."""
+    long = {text for entry in entries for pair in entry.tags.items() for text in pair if len(text) > _LONGEST}
+    if not long:
+        return entries, []
+    shortened = {text: f"{text[: _LONGEST - 1].rstrip()}…" for text in long}
+    result = [
+        replace(entry, tags={shortened.get(key, key): shortened.get(value, value) for key, value in entry.tags.items()})
+        for entry in entries
+    ]
+    what = "1 tag is" if len(long) == 1 else f"{len(long):,} tags are"
+    first = min(long)[:40].rstrip()
+    return result, [f"{what} longer than {_LONGEST} characters and {'was' if len(long) == 1 else 'were'} cut: {first}…"]
 
 
 def unify_tags(

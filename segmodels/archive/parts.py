@@ -53,11 +53,11 @@ def opened(place: Place, part: str) -> Iterator[pq.ParquetFile]:
     """
     try:
         with place.filesystem.open_input_file(place.path(part)) as stream:
-            file = pq.ParquetFile(stream)
+            file = pq.ParquetFile(stream, page_checksum_verification=True)
             if fault := look_at(file).fault:
                 raise pa.ArrowInvalid(fault)
             yield file
-    except (pa.ArrowException, KeyError, OSError, MemoryError) as error:
+    except (pa.ArrowException, KeyError, OSError, ValueError, MemoryError) as error:
         if look_of(error).passing:
             raise ArchiveError(
                 f"{place.location}/{part} cannot be read now: {first_line(error)}. Try again."
@@ -134,9 +134,14 @@ def look_at(file: pq.ParquetFile) -> Look:
             return Look(f"it has {'two columns' if count else 'no column'} {column.name}")
         if count and not _is_alike(found := there.field(column.name).type, column.type):
             return Look(f"its column {column.name} holds {found}, not {column.type}")
-    at = next(i for i in range(file.metadata.num_columns) if file.metadata.schema.column(i).path == "taken_at")
-    groups = (file.metadata.row_group(number) for number in range(file.metadata.num_row_groups))
-    dates_fit = all(_dates_fit(group.column(at).statistics, group.num_rows) for group in groups)
+    places = {file.metadata.schema.column(at).path: at for at in range(file.metadata.num_columns)}
+    groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+    for column in SCHEMA:
+        if not column.nullable and (at := places.get(column.name)) is not None:
+            found = [group.column(at).statistics for group in groups]
+            if any(each is not None and each.has_null_count and each.null_count for each in found):
+                return Look(f"its column {column.name} has empty cells")
+    dates_fit = all(_dates_fit(group.column(places["taken_at"]).statistics, group.num_rows) for group in groups)
     return Look("", frozenset(there.names), dates_fit)
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from segmodels.errors import GarmentscopeError
 
-__all__ = ["CheckpointError"]
+__all__ = ["AGAIN", "CheckpointError"]
+
+AGAIN = "Get the checkpoint again."
+"""What to do about a file of a checkpoint that is missing or damaged, for the end of a message."""
 
 
 class CheckpointError(GarmentscopeError, ValueError):

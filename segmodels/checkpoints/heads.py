@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from torch import nn
 
 from segmodels.architectures.feature_maps import has_feature_maps
+from segmodels.checkpoints.config import CheckpointConfig
 from segmodels.checkpoints.errors import CheckpointError
 from segmodels.inference.embedding import EMBEDDING_FILE, Embedding, EmbeddingError, read_embedding
 from segmodels.inference.kinds import KINDS_FILE, KINDS_WEIGHTS, Kinds, KindsError, read_kinds
 from segmodels.inference.presence import Calibration, CalibrationError, read_calibration
 from segmodels.taxonomy import taxonomy_of
-
-if TYPE_CHECKING:
-    from segmodels.checkpoints.checkpoint import CheckpointConfig
 
 __all__ = ["calibration_of", "embedding_of", "gives_maps", "kinds_of"]
 

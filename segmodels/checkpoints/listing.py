@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from segmodels.checkpoints.checkpoint import read_config, read_results
+from segmodels.checkpoints.checkpoint import read_results
+from segmodels.checkpoints.config import read_config
 
 __all__ = ["about_model"]
 

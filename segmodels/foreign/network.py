@@ -26,7 +26,7 @@ from segmodels.sentences import first_line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from segmodels.checkpoints.checkpoint import CheckpointConfig
+    from segmodels.checkpoints.config import CheckpointConfig
 
 __all__ = ["ForeignNetwork", "OnnxNetwork", "TransformersNetwork", "load_network"]
 

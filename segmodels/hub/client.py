@@ -23,7 +23,9 @@ from huggingface_hub.file_download import are_symlinks_supported
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 from tqdm import tqdm
 
-from segmodels.checkpoints.checkpoint import CheckpointError, load_checkpoint, read_config
+from segmodels.checkpoints.checkpoint import load_checkpoint
+from segmodels.checkpoints.config import read_config
+from segmodels.checkpoints.errors import CheckpointError
 from segmodels.files import read_json, write_whole
 from segmodels.foreign.formats import PICKLES, Format, files_of, format_of, is_weights
 from segmodels.hub.cache import FILES, REPOSITORY_PREFIX, HubAddress, Pulled, find_pulled

@@ -24,7 +24,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from segmodels.checkpoints.checkpoint import CheckpointError
+from segmodels.checkpoints.errors import CheckpointError
 
 __all__ = ["HubError", "HubUnreachableError", "explain_failures", "no_client"]
 

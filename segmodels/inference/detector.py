@@ -20,7 +20,10 @@ from torchvision.models.detection.ssdlite import SSDLite320_MobileNet_V3_Large_W
 from segmodels.architectures.compiled import CompiledNetwork
 from segmodels.architectures.folding import fold_batch_norm
 from segmodels.architectures.ssd import ssd_lite0
-from segmodels.checkpoints.checkpoint import CheckpointError, check_fields, load_weights, read_fields, write_folder
+from segmodels.checkpoints.checkpoint import write_folder
+from segmodels.checkpoints.config import check_fields, read_fields
+from segmodels.checkpoints.errors import CheckpointError
+from segmodels.checkpoints.weights import load_weights
 from segmodels.device import Precision, pick_device, pick_precision
 from segmodels.inference.boxes import Box, crop_around, cut, overlap_coefficient
 from segmodels.settings import read_settings

@@ -18,7 +18,8 @@ from torch.nn import functional
 from segmodels.architectures.compiled import CompiledNetwork, check_runtime
 from segmodels.architectures.feature_maps import WithFeatureMaps, has_feature_maps, logits_and_maps, pool_features
 from segmodels.architectures.folding import fold_batch_norm
-from segmodels.checkpoints.checkpoint import Checkpoint, NetworkConfig
+from segmodels.checkpoints.checkpoint import Checkpoint
+from segmodels.checkpoints.config import NetworkConfig
 from segmodels.device import Precision, keep_memory, pick_device, pick_precision, tune
 from segmodels.foreign.network import ForeignNetwork
 from segmodels.inference.boxes import Box, box_of, crop_around, cut, whole_pixels, whole_size

@@ -17,7 +17,8 @@ from torchvision.models.detection.ssd import SSD
 
 from segmodels.architectures import build
 from segmodels.architectures.ssd import ssd_lite0
-from segmodels.checkpoints.checkpoint import Checkpoint, CheckpointConfig, save_checkpoint
+from segmodels.checkpoints.checkpoint import Checkpoint, save_checkpoint
+from segmodels.checkpoints.config import CheckpointConfig
 from segmodels.inference.detector import DetectorConfig, PersonDetector
 from segmodels.taxonomy import OUTFIT_15
 

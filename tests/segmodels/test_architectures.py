@@ -15,7 +15,8 @@ from segmodels.architectures import ARCHITECTURES, build, check_batch
 from segmodels.architectures.channels import scale_channels
 from segmodels.architectures.dry_run import drop_unused, dry_run
 from segmodels.architectures.padding import PadToStride
-from segmodels.checkpoints.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoint
+from segmodels.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from segmodels.checkpoints.config import CheckpointConfig
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     **{name: (name, {}) for name in ARCHITECTURES},

@@ -114,6 +114,7 @@ def test_a_file_without_a_name_is_called_after_the_host(host: Host) -> None:
         ("https://example.org:22/a.jpg", "The address names port 22."),
         ("https://example.org:99999/a.jpg", "This is not an address."),
         ("https://[::1/a.jpg", "This is not an address."),
+        ("https://example.org/\ud800.jpg", "This is not an address."),
         ("https://example.org/a.jpg\r\nX: y", "The address has a space, a line break or a backslash in it."),
         ("https://example.org\\@127.0.0.1/", "The address has a space, a line break or a backslash in it."),
         ("https://example.org/" + "a" * 3000, "The address has 3,020 characters; the most are 2,048."),
@@ -183,6 +184,7 @@ def test_a_name_is_resolved_once_so_that_a_second_answer_changes_nothing(
             "Only addresses that begin with https:// or http:// can be opened. Copy one from the browser.",
         ),
         ("http://photos.example:22/", "The address names port 22."),
+        ("http://[::1", "photos.example redirects to http://[::1, which is not an address."),
     ],
 )
 def test_a_redirect_is_checked_as_the_address_was(host: Host, to: str, sentence: str) -> None:
@@ -190,6 +192,19 @@ def test_a_redirect_is_checked_as_the_address_was(host: Host, to: str, sentence:
     with pytest.raises(FetchError) as caught:
         fetch("http://photos.example/a.jpg")
     assert str(caught.value).startswith(sentence)
+
+
+def test_a_redirect_in_plain_letters_is_followed(host: Host) -> None:
+    host.answers["/a.jpg"] = answer("302 Found\r\nLocation: /spät.jpg")
+    host.answers["/sp%C3%A4t.jpg"] = answer("200 OK", JPEG)
+    assert fetch("http://photos.example/a.jpg").name == "spät.jpg"
+
+
+def test_a_feed_is_called_a_feed(host: Host) -> None:
+    host.answers["/feed"] = answer("200 OK\r\nContent-Type: text/html", b"<p>")
+    with pytest.raises(FetchError, match="leads to a web page, not to a feed"):
+        fetch("http://photos.example/feed", what="feed")
+    assert "Accept: */*" in host.asked[0]
 
 
 def test_redirects_are_followed_five_times(host: Host) -> None:
@@ -210,8 +225,12 @@ def test_redirects_are_followed_five_times(host: Host) -> None:
         (answer("200 OK", bytes(3 * 1024**2), length=False), "The file has more than the 2 MB allowed."),
         (answer("200 OK\r\nContent-Length: 5000", JPEG, length=False), "photos.example could not be reached."),
         (b"SSH-2.0-OpenSSH_9\r\n", "photos.example could not be reached."),
+        (
+            answer("200 OK\r\nTransfer-Encoding: chunked", b"-5\r\nabc", length=False),
+            "photos.example could not be reached.",
+        ),
     ],
-    ids=["status", "page", "declared", "undeclared", "cut off", "not http"],
+    ids=["status", "page", "declared", "undeclared", "cut off", "not http", "negative length"],
 )
 def test_an_answer_without_a_photo_is_a_sentence(host: Host, sent: bytes, sentence: str) -> None:
     host.answers["/a.jpg"] = sent

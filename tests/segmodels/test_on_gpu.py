@@ -12,7 +12,8 @@ from fake_cuda import FakeCuda, fake_cuda
 from torch import nn
 
 from segmodels.architectures import ARCHITECTURES, build
-from segmodels.checkpoints.checkpoint import Checkpoint, Member
+from segmodels.checkpoints.checkpoint import Checkpoint
+from segmodels.checkpoints.config import Member
 from segmodels.device import pick_precision
 from segmodels.inference.detector import PersonDetector, load_detector
 from segmodels.inference.segmentation import Segmentation

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 import pytest
 from pydantic import Field
 
-from segmodels.checkpoints.checkpoint import CheckpointConfig, Member
+from segmodels.checkpoints.config import CheckpointConfig, Member
 from segmodels.foreign.description import ForeignSettings
 from segmodels.inference.detector import DetectorConfig
 from segmodels.validation import Amount, Count, Positive, Share, checked_fields, expected, key_of

@@ -16,7 +16,8 @@ from PIL import Image
 from scipy.io import savemat
 
 from segmodels.architectures import build
-from segmodels.checkpoints.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoint
+from segmodels.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from segmodels.checkpoints.config import CheckpointConfig
 from segmodels.evaluation.evidence import read_evidence
 from segmodels.taxonomy import CCP_59, OUTFIT_15
 from train.distributed import Processes, gather, this_process

@@ -26,7 +26,8 @@ import train.detector.fit
 from segmodels.architectures import ARCHITECTURES, build
 from segmodels.architectures.ssd import ssd_lite0
 from segmodels.checkpoints.catalog import EMBEDDED
-from segmodels.checkpoints.checkpoint import Checkpoint, CheckpointConfig, load_checkpoint
+from segmodels.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from segmodels.checkpoints.config import CheckpointConfig
 from segmodels.datasets import Dataset
 from segmodels.device import pick_precision
 from segmodels.inference.detector import load_detector

@@ -16,7 +16,8 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from segmodels.checkpoints.catalog import find_model
-from segmodels.checkpoints.checkpoint import load_checkpoint, read_config
+from segmodels.checkpoints.checkpoint import load_checkpoint
+from segmodels.checkpoints.config import read_config
 from segmodels.datasets import Dataset, DatasetError, open_dataset
 from segmodels.device import Precision
 from segmodels.evaluation.bootstrap import SCORES, Interval, difference, interval

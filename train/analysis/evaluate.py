@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from segmodels.checkpoints.checkpoint import CheckpointConfig, load_checkpoint, save_results
+from segmodels.checkpoints.checkpoint import load_checkpoint, save_results
+from segmodels.checkpoints.config import CheckpointConfig
 from segmodels.datasets import Dataset, DatasetError, dataset_name
 from segmodels.device import describe_device
 from segmodels.evaluation.evidence import (

@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from segmodels.checkpoints.checkpoint import CheckpointError, read_config
+from segmodels.checkpoints.config import read_config
+from segmodels.checkpoints.errors import CheckpointError
 from segmodels.datasets import DatasetError, open_dataset
 from segmodels.device import add_device_arguments
 from segmodels.evaluation.evidence import EvidenceError

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from segmodels.arguments import path_argument
-from segmodels.checkpoints.checkpoint import check_config
+from segmodels.checkpoints.config import check_config
 from segmodels.datasets import Dataset, DatasetError, dataset_name, open_dataset
 from segmodels.datasets.flatlay import read_flatlays
 from segmodels.datasets.kinds import save_kinds_table

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from segmodels.arguments import path_argument
-from segmodels.checkpoints.checkpoint import load_checkpoint, read_config
+from segmodels.checkpoints.checkpoint import load_checkpoint
+from segmodels.checkpoints.config import read_config
 from segmodels.datasets import open_dataset
 from segmodels.photo import open_photo
 from train.commands.shared import MODEL, Subparsers, add_change, find

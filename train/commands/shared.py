@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from segmodels.arguments import path_argument
 from segmodels.checkpoints.catalog import CatalogEntry, find_model
-from segmodels.checkpoints.checkpoint import CheckpointError, load_checkpoint
+from segmodels.checkpoints.checkpoint import load_checkpoint
+from segmodels.checkpoints.errors import CheckpointError
 from segmodels.device import Precision, pick_device, pick_precision
 from segmodels.evaluation.evidence import EVIDENCE_FILE
 from segmodels.evaluation.results import EvaluatedPhotos

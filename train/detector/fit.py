@@ -25,7 +25,10 @@ from torchvision.ops import box_iou
 from tqdm import tqdm
 
 from segmodels.architectures.ssd import ssd_lite0
-from segmodels.checkpoints.checkpoint import CheckpointError, load_weights, read_fields, read_metrics, save_metrics
+from segmodels.checkpoints.checkpoint import read_metrics, save_metrics
+from segmodels.checkpoints.config import read_fields
+from segmodels.checkpoints.errors import CheckpointError
+from segmodels.checkpoints.weights import load_weights
 from segmodels.datasets import Dataset, DatasetError, read_ccp
 from segmodels.datasets.flatlay import FlatLays
 from segmodels.device import Precision, pick_device, pick_precision, tune

@@ -7,7 +7,8 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from segmodels.checkpoints.checkpoint import Checkpoint, CheckpointConfig, Member
+from segmodels.checkpoints.checkpoint import Checkpoint
+from segmodels.checkpoints.config import CheckpointConfig, Member
 from segmodels.evaluation.papers import ARCHITECTURE_PAPERS
 from segmodels.evaluation.results import DATASET_TITLES, ConditionScore, DetectorResults, Evaluation, Results, Scores
 from segmodels.inference.detector import DetectorConfig

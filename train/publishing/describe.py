@@ -8,14 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from segmodels.checkpoints.checkpoint import (
-    CheckpointConfig,
-    CheckpointError,
-    count_parameters,
-    read_config,
-    read_results,
-    save_description,
-)
+from segmodels.checkpoints.checkpoint import count_parameters, read_results, save_description
+from segmodels.checkpoints.config import CheckpointConfig, read_config
+from segmodels.checkpoints.errors import CheckpointError
 from segmodels.datasets import Dataset
 from segmodels.evaluation.evidence import EVIDENCE_FILE
 from segmodels.evaluation.results import Results

@@ -9,13 +9,9 @@ from pathlib import Path
 from torch import nn
 
 from segmodels.checkpoints.catalog import open_checkpoint
-from segmodels.checkpoints.checkpoint import (
-    Checkpoint,
-    CheckpointError,
-    Member,
-    check_config,
-    save_checkpoint,
-)
+from segmodels.checkpoints.checkpoint import Checkpoint, save_checkpoint
+from segmodels.checkpoints.config import Member, check_config
+from segmodels.checkpoints.errors import CheckpointError
 from segmodels.evaluation.results import Results
 from train.publishing.card import model_card
 

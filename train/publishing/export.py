@@ -25,7 +25,8 @@ from torch import nn
 
 import segmodels
 from segmodels.architectures.folding import fold_batch_norm
-from segmodels.checkpoints.checkpoint import Checkpoint, CheckpointConfig
+from segmodels.checkpoints.checkpoint import Checkpoint
+from segmodels.checkpoints.config import CheckpointConfig
 from segmodels.errors import GarmentscopeError
 from segmodels.extras import missing_extra
 from segmodels.files import replacing, write_whole

@@ -9,7 +9,8 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 from huggingface_hub.errors import RepositoryNotFoundError
 
-from segmodels.checkpoints.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from segmodels.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from segmodels.checkpoints.errors import CheckpointError
 from segmodels.evaluation.evidence import EVIDENCE_FILE, read_evidence
 from segmodels.hub.cache import FILES, REPOSITORY_PREFIX
 from segmodels.hub.client import open_api

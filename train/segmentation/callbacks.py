@@ -13,13 +13,8 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.callbacks import Checkpoint as CheckpointCallback
 from tqdm import tqdm
 
-from segmodels.checkpoints.checkpoint import (
-    CheckpointConfig,
-    read_config,
-    read_results,
-    save_checkpoint,
-    save_results,
-)
+from segmodels.checkpoints.checkpoint import read_results, save_checkpoint, save_results
+from segmodels.checkpoints.config import CheckpointConfig, read_config
 from segmodels.evaluation.results import Results
 from segmodels.files import replacing
 from segmodels.inference.kinds import KindsError, read_kinds_config

@@ -21,7 +21,9 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from segmodels.architectures import build, check_batch
-from segmodels.checkpoints.checkpoint import Checkpoint, CheckpointConfig, CheckpointError, check_config, read_config
+from segmodels.checkpoints.checkpoint import Checkpoint
+from segmodels.checkpoints.config import CheckpointConfig, check_config, read_config
+from segmodels.checkpoints.errors import CheckpointError
 from segmodels.datasets import Dataset, open_dataset
 from segmodels.device import Precision, describe_device, keep_memory, pick_device, pick_precision, tune
 from segmodels.files import write_whole

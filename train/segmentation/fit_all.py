@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from segmodels.architectures import ARCHITECTURES
-from segmodels.checkpoints.checkpoint import CheckpointError, read_results
+from segmodels.checkpoints.checkpoint import read_results
+from segmodels.checkpoints.errors import CheckpointError
 from segmodels.datasets import DatasetError, open_dataset
 from segmodels.device import DeviceError, Precision
 from train.distributed import this_process

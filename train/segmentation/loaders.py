@@ -9,7 +9,8 @@ import numpy as np
 from torch.utils.data import DataLoader, Subset
 
 from segmodels.checkpoints.catalog import open_checkpoint
-from segmodels.checkpoints.checkpoint import Checkpoint, CheckpointError
+from segmodels.checkpoints.checkpoint import Checkpoint
+from segmodels.checkpoints.errors import CheckpointError
 from segmodels.device import Precision
 from segmodels.inference.segmenter import Segmenter
 from segmodels.taxonomy import Taxonomy

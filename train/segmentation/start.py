@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from segmodels.architectures import build
 from segmodels.checkpoints.catalog import open_checkpoint
-from segmodels.checkpoints.checkpoint import Checkpoint, CheckpointError, NetworkConfig
+from segmodels.checkpoints.checkpoint import Checkpoint
+from segmodels.checkpoints.config import NetworkConfig
+from segmodels.checkpoints.errors import CheckpointError
 from segmodels.hub.errors import HubError
 from segmodels.sentences import listed
 from segmodels.taxonomy import Taxonomy

@@ -17,7 +17,7 @@ from dashboard.api.application import create_api
 from dashboard.api.limits import Limits, LimitsError, read_limits
 from dashboard.api.problems import PROBLEMS
 from dashboard.api.routes import PREFIX, routes
-from segmodels.checkpoints.checkpoint import CheckpointError
+from segmodels.checkpoints.errors import CheckpointError
 
 
 def test_the_description_is_valid(client: TestClient) -> None:

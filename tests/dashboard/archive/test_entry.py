@@ -24,6 +24,10 @@ CONTENTS = Contents(
             {"tags": (Tag("<b>", 5, (("R&D", 1000), ("x", 2))),)},
             "<p><b>&lt;b&gt;</b> R&amp;D 1,000, x 2 and 3 more</p>",
         ),
+        (
+            {"tags": (Tag("x" * 10_000, 1, (("\u202egpj", 1),)),)},
+            f"<p><b>{'x' * 79}…</b> \N{REPLACEMENT CHARACTER}gpj 1</p>",
+        ),
         ({"tags": (Tag(TRAINED_ON, 1, (("yes", 1004),)),)}, "The model saw 1,004 of these photos in training"),
         ({"tags": (Tag(TRAINED_ON, 1, (("no", 1200),)),)}, "The model saw none of these photos in training"),
     ],

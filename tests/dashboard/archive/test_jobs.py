@@ -22,7 +22,7 @@ from segmodels.archive.place import Place
 from segmodels.archive.sources import Found, Source, from_uploads
 from segmodels.archive.store import Archive, ArchiveError
 from segmodels.archive.thumbnails import thumbnails_of
-from segmodels.checkpoints.checkpoint import CheckpointError
+from segmodels.checkpoints.errors import CheckpointError
 from segmodels.inference.segmenter import Segmenter
 
 Photo = Callable[..., bytes]

@@ -82,7 +82,7 @@ def test_a_model_has_one_ink_on_the_whole_page(page: AppTest, monkeypatch: pytes
         seen["bar"] = figure.data[0].marker.color
         return figure
 
-    monkeypatch.setattr("dashboard.figures.class_figure", drawn)
+    monkeypatch.setattr("dashboard.evaluation.charts.class_figure", drawn)
     opened(page, models="fpn,blunt", on=LABEL)
     second = "#B4691F"
     assert seen == {"sharp": None, "old": None, "blunt": second, "bar": second}, "fpn has the first, in its curve"

@@ -1,6 +1,7 @@
 import gc
 import shutil
 import threading
+from collections import deque
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -18,6 +19,19 @@ from segmodels.inference.memory import return_memory
 def test_a_segmenter_is_loaded_once_for_all() -> None:
     networks.warm_up("fpn")
     assert networks.segmenter("fpn") is networks.segmenter("fpn")
+
+
+def test_the_next_network_is_not_expected_to_wait_for_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(networks, "time", Mock(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(networks, "_took", deque(maxlen=1))
+    monkeypatch.setattr(networks, "_import_networks", lambda: clock.append(clock.pop() + 40))
+    monkeypatch.setattr(
+        "segmodels.checkpoints.catalog.load_segmenter", lambda name: clock.append(clock.pop() + 5) or Mock()
+    )
+    assert networks.usual_seconds() == networks._FIRST_SECONDS
+    networks._load("fpn")
+    assert networks.usual_seconds() == 5
 
 
 def test_a_network_is_woken_some_time_after_the_page_and_once(monkeypatch: pytest.MonkeyPatch) -> None:

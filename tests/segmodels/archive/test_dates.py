@@ -37,6 +37,8 @@ def read(*texts: str, day_first: bool | None = None) -> Dates:
         ("1884-05-01", datetime(1884, 5, 1)),
         ("٢٠٢٤-٠٣-٣١", datetime(2024, 3, 31)),
         ("２０２４－０３－３１", datetime(2024, 3, 31)),
+        ("2024–03–31", datetime(2024, 3, 31)),
+        ("31‑03‑2024", datetime(2024, 3, 31)),
         ("2024-03-31\u00a09:05", datetime(2024, 3, 31, 9, 5)),
         ("3/31/2024, 9:05:01\u202fPM", datetime(2024, 3, 31, 21, 5, 1)),
         ("31. 3. 2024", datetime(2024, 3, 31)),
@@ -83,7 +85,17 @@ def test_what_is_no_day_has_a_precision_and_says_so(text: str, start: datetime, 
     "text",
     [
         *("soon", "1990s", "c. 1995", "202403", "2024001", "2024-13", "H3 2024", "Q5 2024", "31/31/2024", "13:05"),
-        *("2024-03-31 25:00", "2024-03-31 13:00 PM", "Marble 2024", "2031", "SS 2029", "1066-10-14", "99999999999"),
+        *(
+            "Mar-31",
+            "00000",
+            "2024-03-31 25:00",
+            "2024-03-31 13:00 PM",
+            "Marble 2024",
+            "2031",
+            "SS 2029",
+            "1066-10-14",
+            "99999999999",
+        ),
     ],
 )
 def test_what_is_no_date_has_none_and_says_which_forms_are_read(text: str) -> None:

@@ -1,10 +1,13 @@
 """Product feeds as shops export them: which pictures they name, of which products, with which tags and dates."""
 
+import gzip
 import json
+import re
 from datetime import datetime
 
 import pytest
 
+from segmodels.archive import feeds
 from segmodels.archive.feeds import Feed, read_feed
 from segmodels.archive.place import ArchiveError
 
@@ -140,9 +143,12 @@ def test_a_table_of_file_names_is_no_feed(text: str) -> None:
         ("p.json", '{"products": []}', "p.json (Shopify products.json) holds no address of a picture."),
         (
             "p.json",
-            '{"products": [{"images": 5, "tags": 3, "image": {"src": "x"}}]}',
-            "p.json (Shopify products.json) holds",
+            '{"products": [{"images": 5, "tags": 3, "image": {"src": "/x.jpg"}}]}',
+            "p.json (Shopify products.json) has pictures such as /x.jpg, but addresses begin with https:// or http://.",
         ),
+        ("feed", "%PDF-1.4", "feed is no product feed that is known."),
+        ("feed.xml", "<html><body>404</body></html>", "feed.xml is a web page, not a feed."),
+        ("feed.xml", '<?xml version="1.0" encoding="klingon"?><rss/>', "feed.xml is not in klingon, the encoding it"),
         ("feed.rss", "hello", "feed.rss is no product feed that is known."),
     ],
 )
@@ -150,3 +156,38 @@ def test_a_bad_feed_is_a_sentence(name: str, text: str, sentence: str) -> None:
     with pytest.raises(ArchiveError) as caught:
         read_feed(text.encode(), name)
     assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "shift_jis", "gb18030"])
+def test_a_feed_is_read_in_the_encoding_that_it_declares(encoding: str) -> None:
+    declared = encoding.removesuffix("-sig")
+    text = f'''<?xml version="1.0" encoding="{declared}"?><rss><item><id>1</id><title>日本</title>
+    <image_link>https://c.example/1.jpg</image_link></item></rss>'''
+    feed = read_feed(text.encode(encoding), "feed.xml")
+    assert feed and rows(feed) == [("https://c.example/1.jpg", {"product": "1", "title": "日本"})]
+
+
+def test_what_cannot_be_stored_is_left_out_of_tags_and_addresses() -> None:
+    product = {"handle": "a\0b", "title": "\ud800", "tags": "fit:\x1b[31mloose, " + "x" * 300 + ":long"}
+    feed = read(
+        json.dumps({"products": [product | {"images": ["https://c.example/a.jpg\0", "b\udfff.jpg"]}]}), "p.json"
+    )
+    ((name, tags),) = rows(feed)
+    assert name == "https://c.example/a.jpg" and feed.wrong == ["b .jpg"]
+    assert (tags["product"], tags["fit"]) == ("a b", "[31mloose") and "title" not in tags
+    assert all(len(key) < 300 for key in tags)
+
+
+def test_a_packed_feed_is_unpacked_within_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = gzip.compress(b"sku,image\n7,https://c.example/a.jpg\n")
+    for name in ("looks.csv.gz", "looks.csv", "export"):
+        feed = read_feed(packed, name)
+        assert feed and rows(feed) == [("https://c.example/a.jpg", {"product": "7"})]
+    for data, sentence in [
+        (packed[:-9], "a.gz is cut off: it cannot be unpacked to its end."),
+        (packed[:-8] + bytes(8), "a.gz is damaged: it cannot be unpacked."),
+        (gzip.compress(bytes(3_000_000)), "a.gz has more than 2 MB when it is unpacked."),
+    ]:
+        monkeypatch.setattr(feeds, "_MOST_UNPACKED", 2 * 1024**2)
+        with pytest.raises(ArchiveError, match=f"^{re.escape(sentence)}"):
+            read_feed(data, "a.gz")

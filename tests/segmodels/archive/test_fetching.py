@@ -181,13 +181,24 @@ def test_all_pages_of_a_shop_are_read(shop: PhotoServer) -> None:
     page(2, 3)
     assert len(json.loads(fetch_feed(f"{shop.address}/products.json", anywhere=True))["products"]) == 253
     with pytest.raises(
-        ArchiveError, match=r"The feed http.*nothing\.xml cannot be read: .* answers with 404 Not Found"
+        ArchiveError, match=r"The feed http.*nothing\.xml cannot be read\. .* answers with 404 Not Found"
     ):
         fetch_feed(f"{shop.address}/nothing.xml", anywhere=True)
-    with pytest.raises(ArchiveError, match="its pages take longer than 0 seconds"):
+    with pytest.raises(ArchiveError, match="Its pages take longer than 0 seconds"):
         fetch_feed(f"{shop.address}/products.json", anywhere=True, seconds=0)
     with pytest.raises(ArchiveError, match="more than the 0 MB allowed"):
         fetch_feed(f"{shop.address}/products.json", anywhere=True, max_bytes=10_000)
+
+
+def test_a_shop_that_gives_the_same_page_again_has_one_page(shop: PhotoServer) -> None:
+    data = json.dumps({"products": [{"handle": str(each)} for each in range(250)]}).encode()
+    for number in (1, 2):
+        shop.files[f"/products.json?limit=250&page={number}"] = data
+    assert len(json.loads(fetch_feed(f" {shop.address}/products.json", anywhere=True))["products"]) == 250
+    for bad in (b"[" * 100_000, b'{"products": {"a": 1}}'):
+        shop.files["/products.json?limit=250&page=1"] = bad
+        with pytest.raises(ArchiveError, match=r"cannot be read\. It holds no list of products\."):
+            fetch_feed(f"{shop.address}/products.json", anywhere=True)
 
 
 def test_the_command_takes_a_feed(

@@ -27,7 +27,7 @@ from segmodels.archive.rows import MAX_PHOTO_BYTES, as_table, bits, row_of
 from segmodels.archive.sources import Found, find_sources, from_uploads, from_zip
 from segmodels.archive.store import Archive, ArchiveError, Version
 from segmodels.checkpoints.catalog import load_segmenter
-from segmodels.checkpoints.checkpoint import CheckpointError
+from segmodels.checkpoints.errors import CheckpointError
 from segmodels.fingerprint import fingerprint
 from segmodels.inference.kinds import Kind
 from segmodels.inference.segmentation import Segmentation, measure

@@ -18,7 +18,7 @@ from pyarrow import fs
 
 from segmodels.archive import reader as reading
 from segmodels.archive import store
-from segmodels.archive.parts import REPEATED, as_parquet
+from segmodels.archive.parts import REPEATED, as_parquet, read_part
 from segmodels.archive.place import _with_patience
 from segmodels.archive.rows import SCHEMA
 from segmodels.archive.store import Archive, ArchiveError, Change, Version
@@ -305,6 +305,10 @@ def _text(table: pa.Table, column: str) -> pa.Table:
         (lambda table: _text(table, "taken_at"), "its column taken_at holds string, not timestamp"),
         (lambda table: _text(table, "people"), "its column people holds string, not list"),
         (lambda table: pa.table({"a": [1]}), "it has no column photo_id"),
+        (
+            lambda table: table.set_column(0, "photo_id", pa.nulls(len(table), pa.string())),
+            "its column photo_id has empty cells",
+        ),
         (lambda table: table.set_column(4, "width", pa.array([[1]])), "its column width holds list"),
     ],
 )
@@ -335,6 +339,16 @@ def test_a_damaged_part_among_others_is_named_and_left_out(archive: Archive, whe
     with archive.reader() as reader:
         assert sorted(reader.query("SELECT photo_id, file_name, width FROM photos")["photo_id"]) == ["one", "two"]
         assert len(reader.left_out) == 1 and part.name in reader.left_out[0]
+
+
+def test_a_page_with_another_checksum_is_not_taken_for_rows(archive: Archive) -> None:
+    archive.writer(VERSION).append(made(*(f"photo {number}" for number in range(200))))
+    (part,) = parts_of(archive)
+    content = bytearray(part.read_bytes())
+    content[len(content) // 4] ^= 1
+    part.write_bytes(content)
+    with pytest.raises(ArchiveError, match="is damaged or not part of an archive"):
+        read_part(archive.place, f"{VERSION.folder}/{part.name}")
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EIO, "the disk did not answer"), MemoryError("no memory")])

@@ -18,7 +18,9 @@ from segmodels.checkpoints.catalog import (
     match_offers,
     open_checkpoint,
 )
-from segmodels.checkpoints.checkpoint import CheckpointConfig, CheckpointError, save_checkpoint
+from segmodels.checkpoints.checkpoint import save_checkpoint
+from segmodels.checkpoints.config import CheckpointConfig
+from segmodels.checkpoints.errors import CheckpointError
 
 
 @pytest.fixture

@@ -15,20 +15,18 @@ from torch import nn
 
 import segmodels.checkpoints.checkpoint as module
 from segmodels.architectures import build
+from segmodels.checkpoints import weights
 from segmodels.checkpoints.catalog import EMBEDDED
 from segmodels.checkpoints.checkpoint import (
-    FORMAT_VERSION,
-    CheckpointConfig,
-    CheckpointError,
-    Member,
     count_parameters,
     load_checkpoint,
-    read_config,
     read_results,
     save_checkpoint,
     save_description,
     save_results,
 )
+from segmodels.checkpoints.config import FORMAT_VERSION, CheckpointConfig, Member, read_config
+from segmodels.checkpoints.errors import CheckpointError
 from segmodels.evaluation.results import Results
 from segmodels.taxonomy import OUTFIT_15
 
@@ -552,5 +550,5 @@ def test_weights_that_cannot_be_mapped_into_memory_are_a_sentence(
         def refuse(*_: object, words: str = words) -> None:
             raise RuntimeError(words)
 
-        monkeypatch.setattr(module, "safe_open", refuse)
+        monkeypatch.setattr(weights, "safe_open", refuse)
         assert said in refused(folder)

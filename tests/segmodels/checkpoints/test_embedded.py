@@ -8,7 +8,8 @@ import skimage.data
 
 from segmodels.architectures import ARCHITECTURES
 from segmodels.checkpoints.catalog import EMBEDDED, list_described, load_segmenter
-from segmodels.checkpoints.checkpoint import count_parameters, read_config, read_results
+from segmodels.checkpoints.checkpoint import count_parameters, read_results
+from segmodels.checkpoints.config import read_config
 from segmodels.evaluation.bootstrap import difference
 from segmodels.evaluation.evidence import EVIDENCE_FILE, read_evidence, total
 from segmodels.evaluation.metrics import ConfusionMatrix

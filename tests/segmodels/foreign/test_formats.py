@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from segmodels.checkpoints.checkpoint import CheckpointError, load_checkpoint, read_config
+from segmodels.checkpoints.checkpoint import load_checkpoint
+from segmodels.checkpoints.config import read_config
+from segmodels.checkpoints.errors import CheckpointError
 from segmodels.foreign.formats import digest, files_of, format_of, weights_of
 
 SEGFORMER = {"model_type": "segformer", "architectures": ["SegformerForSemanticSegmentation"]}

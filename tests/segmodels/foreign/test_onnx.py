@@ -9,7 +9,9 @@ from foreign_networks import COLOURS, save_onnx
 from onnx import TensorProto
 
 from segmodels.checkpoints.catalog import list_checkpoints, load_segmenter
-from segmodels.checkpoints.checkpoint import CheckpointError, load_checkpoint, read_config
+from segmodels.checkpoints.checkpoint import load_checkpoint
+from segmodels.checkpoints.config import read_config
+from segmodels.checkpoints.errors import CheckpointError
 from segmodels.foreign.network import OnnxNetwork
 from segmodels.taxonomy import OUTFIT_15, make_taxonomy, taxonomy_of
 

@@ -15,7 +15,9 @@ from safetensors.torch import load_file, save_file
 
 from segmodels.__main__ import main
 from segmodels.checkpoints.catalog import load_segmenter
-from segmodels.checkpoints.checkpoint import CheckpointError, count_parameters, load_checkpoint, read_config
+from segmodels.checkpoints.checkpoint import count_parameters, load_checkpoint
+from segmodels.checkpoints.config import read_config
+from segmodels.checkpoints.errors import CheckpointError
 from segmodels.foreign.network import TransformersNetwork
 from segmodels.hub.errors import HubError
 

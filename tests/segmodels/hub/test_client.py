@@ -26,7 +26,9 @@ import segmodels.hub.client as module
 from segmodels.__main__ import main
 from segmodels.architectures import build
 from segmodels.checkpoints.catalog import Offer, list_checkpoints, list_offers, load_segmenter, pull_checkpoint
-from segmodels.checkpoints.checkpoint import CheckpointConfig, CheckpointError, save_checkpoint
+from segmodels.checkpoints.checkpoint import save_checkpoint
+from segmodels.checkpoints.config import CheckpointConfig
+from segmodels.checkpoints.errors import CheckpointError
 from segmodels.evaluation.results import Results
 from segmodels.hub.cache import FILES, HubAddress, find_pulled
 from segmodels.hub.client import fetch, list_hub, pull, read_address

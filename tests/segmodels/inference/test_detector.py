@@ -19,7 +19,7 @@ from torchvision.models.detection.ssd import SSD
 
 from segmodels.architectures.folding import fold_batch_norm
 from segmodels.architectures.ssd import TallBoxes, ssd_lite0
-from segmodels.checkpoints.checkpoint import CheckpointError
+from segmodels.checkpoints.errors import CheckpointError
 from segmodels.inference.detector import (
     EMBEDDED_DETECTOR,
     DetectorConfig,

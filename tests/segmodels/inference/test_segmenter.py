@@ -12,7 +12,8 @@ from torch import nn
 from torch.nn import functional
 
 import segmodels.inference.photo_size as module
-from segmodels.checkpoints.checkpoint import Checkpoint, Member
+from segmodels.checkpoints.checkpoint import Checkpoint
+from segmodels.checkpoints.config import Member
 from segmodels.inference.boxes import Box, box_of
 from segmodels.inference.detector import FoundPerson, PersonDetector
 from segmodels.inference.embedding import Embedding

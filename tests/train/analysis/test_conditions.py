@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from segmodels.architectures import build
-from segmodels.checkpoints.checkpoint import CheckpointConfig, load_checkpoint, read_results, save_checkpoint
+from segmodels.checkpoints.checkpoint import load_checkpoint, read_results, save_checkpoint
+from segmodels.checkpoints.config import CheckpointConfig
 from segmodels.datasets import Dataset, DatasetError
 from segmodels.evaluation.results import Results
 from segmodels.inference.segmenter import Segmenter

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import train.data.split
-from segmodels.checkpoints.checkpoint import CheckpointError, read_results
+from segmodels.checkpoints.checkpoint import read_results
+from segmodels.checkpoints.errors import CheckpointError
 from segmodels.datasets import DatasetError
 from segmodels.evaluation.evidence import read_evidence, total
 from segmodels.taxonomy import OUTFIT_15

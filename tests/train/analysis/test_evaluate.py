@@ -17,13 +17,8 @@ from torch import nn
 
 from segmodels.architectures import build
 from segmodels.checkpoints.catalog import EMBEDDED
-from segmodels.checkpoints.checkpoint import (
-    CheckpointConfig,
-    load_checkpoint,
-    read_config,
-    read_results,
-    save_checkpoint,
-)
+from segmodels.checkpoints.checkpoint import load_checkpoint, read_results, save_checkpoint
+from segmodels.checkpoints.config import CheckpointConfig, read_config
 from segmodels.datasets import Dataset, DatasetError, read_ccp
 from segmodels.device import pick_device, pick_precision
 from segmodels.evaluation.evidence import read_evidence, total

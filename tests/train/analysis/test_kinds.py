@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segmodels.checkpoints.checkpoint import Checkpoint, CheckpointConfig
+from segmodels.checkpoints.checkpoint import Checkpoint
+from segmodels.checkpoints.config import CheckpointConfig
 from segmodels.datasets import Dataset, DatasetError
 from segmodels.datasets.ccp import CCP_KINDS
 from segmodels.datasets.flatlay import FlatLay, FlatLays

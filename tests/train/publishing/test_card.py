@@ -8,7 +8,8 @@ from own_classes import KIMONO
 
 from segmodels.architectures import ARCHITECTURES
 from segmodels.checkpoints.catalog import EMBEDDED
-from segmodels.checkpoints.checkpoint import CheckpointConfig, read_config, read_results
+from segmodels.checkpoints.checkpoint import read_results
+from segmodels.checkpoints.config import CheckpointConfig, read_config
 from segmodels.evaluation.metrics import ConfusionMatrix
 from segmodels.evaluation.papers import ARCHITECTURE_PAPERS
 from segmodels.evaluation.results import EvaluatedPhotos, Evaluation, Results, parse_scores

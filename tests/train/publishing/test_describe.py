@@ -9,7 +9,8 @@ import pytest
 
 from segmodels.architectures import build
 from segmodels.checkpoints.catalog import load_segmenter
-from segmodels.checkpoints.checkpoint import count_parameters, read_config, read_results, save_checkpoint
+from segmodels.checkpoints.checkpoint import count_parameters, read_results, save_checkpoint
+from segmodels.checkpoints.config import read_config
 from segmodels.datasets import read_ccp
 from segmodels.evaluation.evidence import EVIDENCE_FILE, read_evidence
 from segmodels.evaluation.results import EvaluatedPhotos, Results

@@ -9,7 +9,8 @@ from own_classes import KIMONO, save_own
 from torch import nn
 
 from segmodels.architectures import build
-from segmodels.checkpoints.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoint
+from segmodels.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from segmodels.checkpoints.config import CheckpointConfig
 from segmodels.inference.segmenter import Segmenter
 from segmodels.taxonomy import OUTFIT_15, make_taxonomy
 from train.__main__ import main

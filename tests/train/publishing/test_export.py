@@ -16,7 +16,8 @@ from PIL import Image
 from torch import nn
 
 from segmodels.architectures import build
-from segmodels.checkpoints.checkpoint import Checkpoint, CheckpointConfig, load_checkpoint
+from segmodels.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from segmodels.checkpoints.config import CheckpointConfig
 from segmodels.evaluation.results import Results
 from segmodels.taxonomy import OUTFIT_15
 from train.__main__ import main

@@ -14,14 +14,9 @@ from huggingface_hub import constants
 
 from segmodels.architectures import ARCHITECTURES, build
 from segmodels.checkpoints.catalog import load_segmenter
-from segmodels.checkpoints.checkpoint import (
-    CheckpointConfig,
-    CheckpointError,
-    load_checkpoint,
-    read_config,
-    read_results,
-    save_checkpoint,
-)
+from segmodels.checkpoints.checkpoint import load_checkpoint, read_results, save_checkpoint
+from segmodels.checkpoints.config import CheckpointConfig, read_config
+from segmodels.checkpoints.errors import CheckpointError
 from segmodels.datasets import Dataset
 from segmodels.evaluation.evidence import EVIDENCE_FILE, EvidenceError
 from segmodels.evaluation.results import EvaluatedPhotos, Results

@@ -1,7 +1,8 @@
 import shutil
 from pathlib import Path
 
-from segmodels.checkpoints.checkpoint import read_config, read_results
+from segmodels.checkpoints.checkpoint import read_results
+from segmodels.checkpoints.config import read_config
 from train.segmentation.callbacks import BestCheckpoint
 
 

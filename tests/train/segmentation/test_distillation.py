@@ -10,7 +10,8 @@ import pytest
 import torch
 from made_cache import STILL, cache_of, standing
 
-from segmodels.checkpoints.checkpoint import load_checkpoint, read_config
+from segmodels.checkpoints.checkpoint import load_checkpoint
+from segmodels.checkpoints.config import read_config
 from segmodels.datasets import DatasetError
 from segmodels.inference.boxes import Box
 from segmodels.inference.segmenter import Segmenter

@@ -18,7 +18,8 @@ import train.segmentation.fit
 import train.segmentation.fit_log
 import train.segmentation.pretrained
 from segmodels.architectures import ARCHITECTURES
-from segmodels.checkpoints.checkpoint import load_checkpoint, read_config
+from segmodels.checkpoints.checkpoint import load_checkpoint
+from segmodels.checkpoints.config import read_config
 from segmodels.device import describe_device
 from train.recipe import Recipe
 from train.resume import FitError

@@ -10,7 +10,8 @@ from own_classes import KIMONO, save_own
 from torch import nn
 
 from segmodels.architectures import build
-from segmodels.checkpoints.checkpoint import CheckpointConfig, Member, load_checkpoint, save_checkpoint
+from segmodels.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from segmodels.checkpoints.config import CheckpointConfig, Member
 from segmodels.taxonomy import Taxonomy, make_taxonomy, taxonomy_entries
 from train.__main__ import main
 from train.recipe import Recipe
