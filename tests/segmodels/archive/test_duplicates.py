@@ -218,7 +218,7 @@ def test_the_command_lists_the_groups(archive: Archive, capsys: pytest.CaptureFi
     ]
     assert main(["show", *where]) == 0
     said = capsys.readouterr().out
-    assert "3 photos (1 near-duplicate of others), 3 outfits" in said and "1 photos, 1 outfits" in said
+    assert "3 photos (1 near-duplicate of others), 3 outfits" in said and "1 photo, 1 outfit" in said
 
 
 def _signed(bits: int) -> int:
