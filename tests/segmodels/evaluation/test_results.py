@@ -52,7 +52,6 @@ DIGESTS = {
     "fpn_pair": "83ef2ce07f84ab77",
     "fpn_portrait": "592346853d310bed",
     "fpn_random": "33b94db1fc9512ab",
-    "linknet": "8e5d5318348b1c5e",
     "pspnet": "efab513ed99cc0f7",
     "segnet": "d6ad4247e6daea6e",
     "unet_classic": "ea41c7368b2b8841",
