@@ -263,7 +263,7 @@ def _lacking(facts: Facts) -> str:
     """Why the counts are raw, and how to get expected ones; empty if the archive has them for all outfits."""
     again = "For expected counts, ingest the photos again with a model that has a calibration."
     if not facts.has_presence:
-        return f"This archive holds raw counts: every garment the network found. {again}"
+        return f"This archive holds raw counts: every garment that was outlined. {again}"
     if facts.lacking:
         return f"{facts.lacking:,} outfits of this archive have raw counts only. {again}"
     return ""

@@ -29,9 +29,9 @@ COUNT_HEADINGS = {
     "photos": "Kind of photo",
     "how": "Judged",
     "measured_on": "Photos",
-    "share_error_raw": "Error of shares, raw counts",
-    "f1_raw": "F1, raw counts",
-    "brier_raw": "Brier score, raw counts",
+    "share_error_raw": "Error of shares, uncalibrated",
+    "f1_raw": "F1, uncalibrated",
+    "brier_raw": "Brier score, uncalibrated",
     "brier": "Brier score",
 }
 """Headings of `count_table`."""
@@ -62,7 +62,7 @@ def count_caption(name: str, calibration: Calibration) -> str:
     return (
         f"Presence is {name}'s probability that a garment is worn. Where it is 70%, the garment should be there in "
         f"70% of the photos: the dotted line. {which}: {photos}. {kind_of(first)}: the share of photos with a garment "
-        f"is {left:.1f} points off on average, with raw counts {raw:.1f}."
+        f"is {left:.1f} points off on average, without the calibration {raw:.1f}."
     )
 
 

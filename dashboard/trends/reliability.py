@@ -85,7 +85,7 @@ def _expected(calibration: Calibration) -> str:
     number = "" if judged.photos.number is None else f"{judged.photos.number:,} "
     return (
         f"On {number}photos whose garments are known, expected shares were {left:.1f} points off on "
-        f"average, raw shares {raw:.1f}."
+        f"average, without the calibration {raw:.1f}."
     )
 
 

@@ -39,7 +39,7 @@ __all__ = [
 
 _COUNTED: Mapping[Counting, str] = {
     "expected": "Expected counts: sums of the probability that a garment is worn.",
-    "raw": "Raw counts: every garment the network found.",
+    "raw": "Raw counts: every garment that was outlined.",
 }
 _NUMBERS = ("outfits", "of", "garments")  # columns of tables that hold counts
 

@@ -118,7 +118,7 @@ class PresenceJudgement:
     """`cross-validated`: by folds of the photos of the fit; `held out`: on other photos."""
 
     raw: PresenceScores
-    """Scores of the garments that the network found, counted as 1 each."""
+    """Scores of the garments that the network finds without a calibration, counted as 1 each."""
 
     calibrated: PresenceScores
 
@@ -184,9 +184,9 @@ class Calibration:
 def doubts(presence: Mapping[str, float], probability: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
     """Factors on the probabilities of the classes of a person, float32 `(C,)`, 0..1, for the choice of the likeliest.
 
-    A pixel looks at its surroundings, presence at the whole outfit: a strip of shirt on a dress whose shirt is unlikely
-    goes to the dress. The factor is 1 from presence 0.5, for what is not worn and for the garment with most cells, and
-    falls with the square below.
+    A pixel looks at its surroundings, presence at the whole outfit: with these factors a strip of shirt on a dress goes
+    to the dress, where the person is unlikely to wear a shirt. The factor is 1 from presence 0.5 on and falls with the
+    square of presence below. It is always 1 for hair, skin and background, and for the garment with most cells.
 
     Args:
         presence: Presence of each garment and accessory class, 0..1.

@@ -216,11 +216,11 @@ def keep_calibration(folder: Path, calibration: Calibration) -> None:
 
 
 def judgement_sentence(judgement: PresenceJudgement) -> str:
-    """A line on the terminal: the scores of raw and calibrated counts on some photos."""
+    """A line on the terminal: the scores of counts without and with the calibration on some photos."""
     raw, calibrated = judgement.raw, judgement.calibrated
     return (
-        f"{judgement.photos}, {judgement.framing}, {judgement.how}: error of a share {raw.share_error:.3f} raw, "
-        f"{calibrated.share_error:.3f} calibrated; micro F1 {raw.f1:.3f}, {calibrated.f1:.3f}; Brier score "
+        f"{judgement.photos}, {judgement.framing}, {judgement.how}: error of a share {raw.share_error:.3f} without the "
+        f"calibration, {calibrated.share_error:.3f} with it; micro F1 {raw.f1:.3f}, {calibrated.f1:.3f}; Brier score "
         f"{raw.brier:.3f}, {calibrated.brier:.3f}"
     )
 

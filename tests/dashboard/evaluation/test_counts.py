@@ -95,7 +95,7 @@ def test_the_page_says_how_far_counts_are_off(tmp_path: Path, monkeypatch: pytes
     said = " ".join(each.value for each in page.caption).replace("\\", "")
     assert "Counts of garments" in [each.label for each in page.expander]
     assert (
-        "2.0 points off on average, with raw counts 8.0." in said
+        "2.0 points off on average, without the calibration 8.0." in said
         and "Clothing Co-Parsing, part test (90 photos)" in said
     )
     assert not page.exception

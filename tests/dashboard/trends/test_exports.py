@@ -250,7 +250,7 @@ def test_the_report_says_what_is_counted(expected: Question) -> None:
     assert "one person's outfit. Expected counts: sums of the probability that a garment is worn." in text
     assert "<td>10.2</td>" in text, "coats with a hat"
     raw = report_html(collect(expected.within(View(counting="raw")), builders, **GIVEN)).decode()
-    assert "one person's outfit. Raw counts: every garment the network found." in raw and "<td>10</td>" in raw
+    assert "one person's outfit. Raw counts: every garment that was outlined." in raw and "<td>10</td>" in raw
 
 
 def test_the_report_is_small_and_leaves_out_photos_beyond_that(contents: Contents) -> None:

@@ -337,7 +337,7 @@ def test_expected_counts_are_the_default_and_raw_ones_a_choice(
     assert "About 10 expected; 10 outfits at 50% or more; the newest 6 are shown" in text
     assert not page.slider and page.query_params["count"] == "expected"
     widget(page.button_group, "Count").set_value("raw").run()
-    assert "30 photos, 30 outfits" in said(page) and "Raw counts: every garment the network found." in said(page)
+    assert "30 photos, 30 outfits" in said(page) and "Raw counts: every garment that was outlined." in said(page)
     assert page.query_params["count"] == "raw" and len(page.slider) == 2 and "10 expected" not in said(page)
     widget(page.button, "Clear filters").click().run()
     assert "60 photos, 60 outfits" in said(page) and widget(page.button_group, "Count").value == "raw"
@@ -374,7 +374,7 @@ def test_an_archive_without_probabilities_says_how_to_get_them(
 ) -> None:
     opened(page, corrected="yes")
     assert (
-        "This archive holds raw counts: every garment the network found. For expected counts, ingest the photos again "
+        "This archive holds raw counts: every garment that was outlined. For expected counts, ingest the photos again "
         "with a model that has a calibration." in said(page)
     )
     assert "no longer corrected for recognition errors" in said(page)

@@ -135,7 +135,7 @@ def test_rates_of_raw_counts_do_not_stand_beside_expected_ones(expected: Questio
 def test_every_view_says_what_it_counts(expected: Question, build: Builder, view: View) -> None:
     section = build(expected.within(view))
     raw, weighted = view.counting == "raw", bool(view.garments or view.colours)
-    assert ("Raw counts: every garment the network found." in section.caption) is raw
+    assert ("Raw counts: every garment that was outlined." in section.caption) is raw
     assert ("Expected counts: sums of the probability that a garment is worn." in section.caption) is not raw
     assert ("An outfit counts with the probability that it meets the filter." in section.caption) is weighted
     assert section.behind in codes(section) and section.words and section.caption[0].upper() == section.caption[0]
