@@ -210,7 +210,8 @@ def show_counts(models: Sequence[Model]) -> None:
         found = calibration.judgements
         st.caption(literal(count_caption(model.name, calibration)))
         words = "; ".join(
-            f"{kind_of(each)}: error of a share {each.calibrated.share_error:.1%}, without the calibration {each.raw.share_error:.1%}"
+            f"{kind_of(each)}: error of a share {each.calibrated.share_error:.1%}, "
+            f"without the calibration {each.raw.share_error:.1%}"
             for each in found
         )
         figure = reliability_figure(found, page_theme())

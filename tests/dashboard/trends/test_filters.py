@@ -210,7 +210,8 @@ def test_the_errors_of_a_calibration_are_those_of_the_same_weights(
     )
     write_calibration(folder, replace(calibration, fitted_on=(fitted,), judged_on=(judged,)))
     assert read_trust(tmp_path / "reliability.json", mine).expected == (
-        "On 1,101 photos whose garments are known, expected shares were 2.5 points off on average, without the calibration 5.3."
+        "On 1,101 photos whose garments are known, expected shares were 2.5 points off on average, without the "
+        "calibration 5.3."
     )
     assert installed_calibration(Version("OUTFIT_15", "mine", "0" * 12)) is None, "of other weights"
     assert installed_calibration(Version("OUTFIT_15", "yours", revision)) is None
