@@ -35,7 +35,7 @@ from segmodels.archive.store import Archive
 ROOT = Path(__file__).parents[1]
 BACK, ZIP_SHARE, FLAT = 200.0, 1.2, 60.0
 A_SESSION = 10  # photos of a session that closes
-LEFT = 150.0  # seconds from the end of a session to the reading of memory: Streamlit keeps it for 120
+LEFT = 200.0  # seconds from the end of a session to the reading: Streamlit keeps it for 120, then its minute begins
 
 
 def main() -> int:

@@ -40,7 +40,7 @@ from segmodels.archive.changes import (
     visible_parts,
 )
 from segmodels.archive.lists import forget_files, list_names
-from segmodels.archive.parts import look_of, opened, read_columns, read_part
+from segmodels.archive.parts import chosen_rows, look_of, opened, read_columns
 from segmodels.archive.place import Place
 from segmodels.archive.selection import COLUMNS, Selection, chosen
 from segmodels.archive.store import Archive, ArchiveError, Version, join_small_parts
@@ -400,12 +400,10 @@ def add_rows(
                     known.append(new := ids.filter(pa.array(wanted)))
                     copy_thumbnails(source.place, target.place, new.to_pylist())
                     added += int(wanted.sum())
-                    rewrite.write(
-                        version.folder,
-                        source.place.read(part)
-                        if wanted.all()
-                        else read_part(source.place, part).filter(pa.array(wanted)),
-                    )
+                    if wanted.all():
+                        rewrite.copy(part, source.place)
+                    else:
+                        rewrite.write(version.folder, chosen_rows(source.place, part, wanted))
         if rewrite.is_begun or entry.what != "merge":  # a merge of nothing ends no undo
             rewrite.commit(replace(entry, details={**(entry.details or {}), "rows": added}), keep=not is_new)
     return added

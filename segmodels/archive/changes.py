@@ -17,7 +17,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from segmodels.archive.parts import as_parquet, read_columns, read_part
+from segmodels.archive.parts import chosen_rows, read_columns, write_rows
 from segmodels.archive.place import UNFINISHED, ArchiveError, Place
 from segmodels.archive.thumbnails import THUMBNAILS, has_thumbnails
 from segmodels.files import MOST_JSON_BYTES, parse_json
@@ -63,7 +63,7 @@ __all__ = [
 JOURNAL = "last-change.json"
 _LOG = "log"
 _UNDO = ".undo"
-_AT_ONCE = 4  # parts that are written anew at the same time; each takes a few hundred megabytes
+_AT_ONCE = 4  # parts that are written anew at the same time
 _ATTEMPTS = 50  # at a list of parts while others change them
 _LOCKS = (".lock", ".ingest", ".alerts", ".locks/")
 _ANYBODYS = (f"{THUMBNAILS}/", f"{_LOG}/", ".locks/")  # folders into which those write who do not hold the lock
@@ -259,27 +259,40 @@ class Rewrite:
         """Whether there is anything to commit."""
         return bool(self._added or self._hidden)
 
-    def write(self, folder: str, content: pa.Table | bytes) -> str:
+    def write(self, folder: str, tables: Iterable[pa.Table]) -> str:
         """Writes a new part, which does not count yet; gives its name.
 
         Args:
             folder: Folder of its version.
-            content: Rows of `rows.SCHEMA`, or the file.
+            tables: Its rows, tables of `rows.SCHEMA`.
 
         Raises:
-            ArchiveError: If it cannot be written.
+            ArchiveError: If it cannot be written, or `tables` cannot be read.
         """
         name = self._announce(folder)
-        self._place.write(name, as_parquet(content) if isinstance(content, pa.Table) else content)
+        with self._place.writing(name) as stream:
+            write_rows(stream, tables)
         return name
 
-    def replace(self, part: str, table: pa.Table) -> None:
-        """Puts rows in the place of a part.
+    def copy(self, part: str, source: Place) -> None:
+        """Copies a part of another archive; the copy does not count yet.
 
         Raises:
-            ArchiveError: If they cannot be written.
+            ArchiveError: If it cannot be read or written.
         """
-        self.write(part.rpartition("/")[0], table)
+        try:
+            content = source.read(part)
+        except OSError as error:
+            raise ArchiveError(f"{source.location}/{part} cannot be read: {first_line(error)}.") from error
+        self._place.write(self._announce(part.rpartition("/")[0]), content)
+
+    def replace(self, part: str, tables: Iterable[pa.Table]) -> None:
+        """Puts rows, tables of `rows.SCHEMA`, in the place of a part.
+
+        Raises:
+            ArchiveError: If they cannot be read or written.
+        """
+        self.write(part.rpartition("/")[0], tables)
         self.hide(part)
 
     def keep(self, rows: Mapping[str, np.ndarray], progress: Callable[[float], None] | None = None) -> None:
@@ -295,8 +308,8 @@ class Rewrite:
         new = {part: self._announce(part.rpartition("/")[0]) for part, stay in rows.items() if stay.any()}
 
         def rewrite(part: str) -> None:
-            table = read_part(self._place, part).filter(pa.array(rows[part]))
-            self._place.write(new[part], as_parquet(table))
+            with self._place.writing(new[part]) as stream:
+                write_rows(stream, chosen_rows(self._place, part, rows[part]))
 
         with ThreadPoolExecutor(min(_AT_ONCE, os.cpu_count() or 1)) as pool:
             for done, _ in enumerate(pool.map(rewrite, new), start=1):

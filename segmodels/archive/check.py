@@ -161,7 +161,7 @@ def mend(archive: Archive, by: str = "") -> Health:
             if damage.part in there:
                 table, _ = _salvage(place, damage.part)
                 if table.num_rows:
-                    rewrite.replace(damage.part, table)
+                    rewrite.replace(damage.part, [table])
                 else:
                     rewrite.hide(damage.part)
                 saved += table.num_rows

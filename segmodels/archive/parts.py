@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import IO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -18,18 +20,24 @@ __all__ = [
     "EARLIEST",
     "LATEST",
     "REPEATED",
+    "ROWS_AT_ONCE",
     "Look",
     "as_parquet",
     "as_rows",
+    "chosen_rows",
     "look_at",
     "look_of",
     "opened",
+    "read_batches",
     "read_columns",
-    "read_part",
+    "write_rows",
 ]
 
 EARLIEST, LATEST = datetime(1700, 1, 1), datetime(2200, 1, 1)
 """Dates that every page can draw: pandas counts nanoseconds from 1677 to 2262."""
+
+ROWS_AT_ONCE = 4096
+"""Rows of a row group, and so of what is in memory while a part is copied: a few megabytes."""
 
 REPEATED = (
     *("tags.key_value.key", "tags.key_value.value"),
@@ -78,15 +86,6 @@ def read_columns(place: Place, part: str, names: Sequence[str]) -> pa.Table:
         return as_rows(file.read([name for name in names if name in file.schema_arrow.names]), names)
 
 
-def read_part(place: Place, part: str) -> pa.Table:
-    """A part as a table of `rows.SCHEMA`.
-
-    Raises:
-        ArchiveError: If it cannot be read.
-    """
-    return read_columns(place, part, SCHEMA.names)
-
-
 def as_rows(table: pa.Table, names: Sequence[str] = SCHEMA.names) -> pa.Table:
     """A table with columns of `rows.SCHEMA` in that order, with their types; nulls for those added later."""
     for name in ADDED_LATER:
@@ -95,10 +94,58 @@ def as_rows(table: pa.Table, names: Sequence[str] = SCHEMA.names) -> pa.Table:
     return table.select(names).cast(pa.schema([SCHEMA.field(name) for name in names]))
 
 
+def read_batches(place: Place, part: str) -> Iterator[pa.Table]:
+    """A part as tables of `rows.SCHEMA`, one after the other, of `ROWS_AT_ONCE` rows at most.
+
+    Raises:
+        ArchiveError: If it cannot be read.
+    """
+    with opened(place, part) as file:
+        for batch in file.iter_batches(ROWS_AT_ONCE, columns=[n for n in SCHEMA.names if n in file.schema_arrow.names]):
+            yield as_rows(pa.Table.from_batches([batch]))
+
+
+def chosen_rows(place: Place, part: str, chosen: np.ndarray) -> Iterator[pa.Table]:
+    """Some rows of a part, as tables like those of `read_batches`.
+
+    Args:
+        place: Place of the archive.
+        part: Name of the part.
+        chosen: Which rows, bool `(rows,)`.
+
+    Raises:
+        ArchiveError: If it cannot be read.
+    """
+    begin = 0
+    for table in read_batches(place, part):
+        yield table.filter(pa.array(chosen[begin : begin + table.num_rows]))
+        begin += table.num_rows
+
+
+def write_rows(stream: IO[bytes] | pa.NativeFile, tables: Iterable[pa.Table]) -> None:
+    """Writes the file of a part; no more than about `ROWS_AT_ONCE` rows of `tables` are in memory.
+
+    Args:
+        stream: Takes the bytes.
+        tables: Tables of `rows.SCHEMA`.
+    """
+    with pq.ParquetWriter(
+        stream, SCHEMA, compression="zstd", use_dictionary=list(REPEATED), write_page_checksum=True
+    ) as writer:
+        waiting: list[pa.Table] = []
+        for table in tables:
+            waiting.append(table)
+            if sum(each.num_rows for each in waiting) >= ROWS_AT_ONCE:
+                writer.write_table(pa.concat_tables(waiting), ROWS_AT_ONCE)
+                waiting = []
+        if waiting:
+            writer.write_table(pa.concat_tables(waiting), ROWS_AT_ONCE)
+
+
 def as_parquet(table: pa.Table) -> pa.Buffer:
     """The file of a part."""
     out = pa.BufferOutputStream()
-    pq.write_table(table, out, compression="zstd", use_dictionary=list(REPEATED), write_page_checksum=True)
+    write_rows(out, [table])
     return out.getvalue()
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 from pyarrow import fs
@@ -137,19 +138,30 @@ class Place:
             return bytes(stream.read(limit))
 
     def write(self, name: str, content: bytes | pa.Buffer) -> None:
-        """Writes a file atomically: readers see the old file or the whole new one.
+        """Writes a file as a whole or not at all, as `writing` does.
+
+        Raises:
+            ArchiveError: If it cannot be written, for example because the disk is full.
+        """
+        with self.writing(name) as stream:
+            stream.write(content)
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[IO[bytes] | pa.NativeFile]:
+        """Writes a file atomically, piece by piece: readers see the old file or the whole new one.
 
         On a disk it is written beside under another ending and renamed; on an object store it appears when its upload
         is complete.
+
+        Yields:
+            Stream that takes its bytes.
 
         Raises:
             ArchiveError: If it cannot be written, for example because the disk is full.
         """
         try:
-            if self.local is not None:
-                self._write_local(self.local / name, content)
-            else:
-                self._put(name, content)
+            with self._writing_local(self.local / name) if self.local is not None else self._putting(name) as stream:
+                yield stream
         except OSError as error:
             if error.errno in _NO_SPACE:
                 raise ArchiveError(
@@ -335,12 +347,13 @@ class Place:
                 self.write(flag, b"")
                 last = now
 
-    def _write_local(self, target: Path, content: bytes | pa.Buffer) -> None:
+    @contextmanager
+    def _writing_local(self, target: Path) -> Iterator[IO[bytes]]:
         target.parent.mkdir(parents=True, exist_ok=True)
         unfinished = target.with_name(f"{target.name}.{secrets.token_hex(4)}{UNFINISHED}")
         try:
             with unfinished.open("wb") as stream:
-                stream.write(content)
+                yield stream
                 stream.flush()
                 os.fsync(stream.fileno())
             unfinished.replace(target)
@@ -348,13 +361,14 @@ class Place:
             unfinished.unlink(missing_ok=True)
             raise
 
-    def _put(self, name: str, content: bytes | pa.Buffer) -> None:
+    @contextmanager
+    def _putting(self, name: str) -> Iterator[pa.NativeFile]:
         self.filesystem.create_dir(posixpath.dirname(self.path(name)), recursive=True)
         is_new = self.type_of(name) == fs.FileType.NotFound
         try:
             with self.filesystem.open_output_stream(self.path(name), compression=None) as stream:
-                stream.write(content)
-        except OSError:
+                yield stream
+        except Exception:
             if is_new:  # what was there before is there still: a PUT takes effect as a whole
                 with suppress(OSError):
                     self.filesystem.delete_file(self.path(name))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +15,7 @@ import pyarrow.compute as pc
 
 from segmodels.archive.changes import Rewrite, changing, new_part, rewriting, visible_parts
 from segmodels.archive.dates import Precision
-from segmodels.archive.parts import as_parquet, opened, read_columns, read_part
+from segmodels.archive.parts import as_parquet, opened, read_batches, read_columns
 from segmodels.archive.place import Place
 from segmodels.archive.rows import SCHEMA
 from segmodels.archive.version import Version
@@ -111,7 +113,7 @@ class Writer:
                 there |= self._remove(rewrite, wanted, version.folder)
             if there:
                 table = rows.filter(pc.is_in(rows["photo_id"], pa.array(sorted(there), rows["photo_id"].type)))
-                self._seen.add(rewrite.write(self.version.folder, table))
+                self._seen.add(rewrite.write(self.version.folder, [table]))
             rewrite.commit()
             self.known.update(there)
         return len(there)
@@ -252,15 +254,27 @@ def retag_part(rewrite: Rewrite, place: Place, part: str, changes: Mapping[str, 
             columns["tags"][index] = list(after[2].items())
             changed.add(ids[row])
     if changed:
-        table = read_part(place, part)
-        order = np.arange(table.num_rows)
-        order[rows] = table.num_rows + np.arange(len(rows))
-        for name in names:
-            field = SCHEMA.field(name)
-            both = pa.chunked_array([*table[name].chunks, pa.array(columns[name], field.type)], field.type)
-            table = table.set_column(SCHEMA.get_field_index(name), field, both.take(pa.array(order)))
-        rewrite.replace(part, table)
+        rewrite.replace(part, _with_values(read_batches(place, part), rows, columns))
     return changed
+
+
+def _with_values(
+    tables: Iterable[pa.Table], rows: Sequence[int], values: Mapping[str, Sequence[Any]]
+) -> Iterator[pa.Table]:
+    """Tables with new values, by column, in some of all their rows; `rows` rises."""
+    begin = 0
+    for table in tables:
+        count, renewed = table.num_rows, table
+        first, end = bisect_left(rows, begin), bisect_left(rows, begin + count)
+        if first < end:
+            order = np.arange(count)
+            order[np.subtract(rows[first:end], begin)] = count + np.arange(end - first)
+            for name, new in values.items():
+                field = SCHEMA.field(name)
+                both = pa.chunked_array([*table[name].chunks, pa.array(new[first:end], field.type)], field.type)
+                renewed = renewed.set_column(SCHEMA.get_field_index(name), field, both.take(pa.array(order)))
+        begin += count
+        yield renewed
 
 
 def join_small_parts(rewrite: Rewrite, place: Place, parts: Sequence[str], at_least: int) -> None:
@@ -289,7 +303,7 @@ def join_small_parts(rewrite: Rewrite, place: Place, parts: Sequence[str], at_le
         rows += count
         if rows >= _FULL_PART or part == small[-1][0]:
             if len(group) > 1:
-                rewrite.write(part.rpartition("/")[0], pa.concat_tables([read_part(place, each) for each in group]))
+                rewrite.write(part.rpartition("/")[0], (table for each in group for table in read_batches(place, each)))
                 for each in group:
                     rewrite.hide(each)
             group, rows = [], 0

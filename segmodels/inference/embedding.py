@@ -65,7 +65,15 @@ class Embedding:
 
         Args:
             features: Features from `segmodels.architectures.feature_maps.pool_features`, float32 `(features,)`.
+
+        Raises:
+            EmbeddingError: If they are not as many as those that the coefficients are for.
         """
+        if (wanted := self.components.shape[1]) != len(features):
+            raise EmbeddingError(
+                f"{EMBEDDING_FILE} was made for another input size or another network: for {wanted} features of a "
+                f"garment, where {len(features)} come. {_AGAIN}"
+            )
         vector = self.components @ features - self.offset
         vector *= _LONGEST / max(float(np.linalg.norm(vector)), 1e-9)
         embedded: bytes = np.round(vector).astype(np.int8).tobytes()

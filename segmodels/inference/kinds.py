@@ -201,9 +201,17 @@ class Kinds:
         Args:
             name: Name of the class.
             features: Features from `segmodels.architectures.feature_maps.pool_features`, float32 `(features,)`.
+
+        Raises:
+            KindsError: If they are not as many as those that the weights are for.
         """
         if (known := self.config.classes.get(name)) is None:
             return None
+        if (wanted := self.config.features) != len(features):
+            raise KindsError(
+                f"{KINDS_WEIGHTS} was made for another input size or another network: for {wanted} features of a "
+                f"garment, where {len(features)} come. {_AGAIN}"
+            )
         odds = (self.weights[name] @ features + self.biases[name]).astype(np.float64)
         shares = np.exp(odds - odds.max())
         return dict(zip(known.names, (shares / shares.sum()).tolist(), strict=True))

@@ -360,18 +360,18 @@ def test_parts_that_are_written_at_the_same_time_keep_their_order_or_none_counts
     archive = open_at("wide")
     for number in range(9):
         archive.writer(VERSION).append(made(f"{number}a", f"{number}b"))
-    before, write = state(archive), Place.write
+    before, writing = state(archive), Place.writing
 
-    def fail(place: Place, name: str, content: bytes) -> None:
+    def fail(place: Place, name: str) -> object:
         if name.endswith(".parquet"):
             new.append(name)
             if len(new) > 2:
                 raise ArchiveError("No space is left.")
-        write(place, name, content)
+        return writing(place, name)
 
     new: list[str] = []
     with monkeypatch.context() as patch:
-        patch.setattr(Place, "write", fail)
+        patch.setattr(Place, "writing", fail)
         with pytest.raises(ArchiveError, match="No space"):
             care.delete_photos(archive, Selection(files=["?a.jpg"]))
     assert len(new) > 2 and state(archive) == before and not leftovers(archive)

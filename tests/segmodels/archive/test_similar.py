@@ -11,7 +11,6 @@ from archive_rows import VERSION, made
 
 from segmodels.archive.__main__ import main
 from segmodels.archive.care import delete_photos, undo
-from segmodels.archive.parts import as_parquet
 from segmodels.archive.place import ArchiveError
 from segmodels.archive.rows import as_table, bits
 from segmodels.archive.selection import Selection
@@ -156,9 +155,8 @@ def test_features_of_two_fits_are_never_compared_and_rows_without_any_do_not_com
     writer = archive.writer(VERSION)
     writer.append(as_table(mixed("asked", "near", "far", "other-fit")))
     old = as_table(mixed("old"))
-    archive.place.write(
-        f"{VERSION.folder}/old.parquet", as_parquet(old.drop_columns(["embeddings", "embedding_revision"]))
-    )
+    with archive.place.writing(f"{VERSION.folder}/old.parquet") as stream:
+        pq.write_table(old.drop_columns(["embeddings", "embedding_revision"]), stream)
     other = replace(VERSION, revision="def456")
     archive.writer(other).append(as_table([each | {"revision": "def456"} for each in mixed("near")]))
     looks = read_looks(archive, VERSION)

@@ -16,9 +16,10 @@ import pytest
 from archive_rows import VERSION, append_many, made, parts_of, rows_of
 from pyarrow import fs
 
+from segmodels.archive import parts as reading_parts
 from segmodels.archive import reader as reading
 from segmodels.archive import store
-from segmodels.archive.parts import REPEATED, as_parquet, read_part
+from segmodels.archive.parts import REPEATED, ROWS_AT_ONCE, as_parquet, read_batches
 from segmodels.archive.place import _with_patience
 from segmodels.archive.rows import SCHEMA
 from segmodels.archive.store import Archive, ArchiveError, Change, Version
@@ -54,6 +55,46 @@ def test_columns_whose_values_repeat_are_written_with_a_dictionary_and_no_others
     file = pq.ParquetFile(pa.BufferReader(as_parquet(made("a", tags={"market": "North"}))))
     columns = [file.metadata.row_group(0).column(number) for number in range(file.metadata.num_columns)]
     assert {each.path_in_schema for each in columns if each.has_dictionary_page} == set(REPEATED)
+
+
+def test_a_large_part_is_changed_row_group_by_row_group(archive: Archive) -> None:
+    names = [f"{number:05d}" for number in range(2 * ROWS_AT_ONCE + 100)]
+    writer = archive.writer(VERSION)
+    writer.append(made(*names[:-50], tags={"market": "North"}))
+    groups = pq.ParquetFile(parts_of(archive)[0]).metadata
+    assert [groups.row_group(number).num_rows for number in range(3)] == [ROWS_AT_ONCE, ROWS_AT_ONCE, 50]
+    writer.append(made(*names[-50:], tags={"market": "North"}))
+    new = {names[at]: f"market {at}" for at in (0, ROWS_AT_ONCE - 1, ROWS_AT_ONCE, len(names) - 1)}
+    assert writer.retag({name: Change({"market": market}) for name, market in new.items()}) == len(new)
+    writer.remove({names[1], names[ROWS_AT_ONCE + 1], names[-2]})
+    assert writer.compact(at_least=2) == 1
+    rows = rows_of(archive, "photo_id, tags")
+    assert rows["photo_id"].tolist() == [
+        name for at, name in enumerate(names) if at not in (1, ROWS_AT_ONCE + 1, len(names) - 2)
+    ]
+    found = {name: dict(tags)["market"] for name, tags in zip(rows["photo_id"], rows["tags"], strict=True)}
+    assert {name: market for name, market in found.items() if market != "North"} == new
+
+
+def test_joining_parts_takes_no_more_memory_than_a_few_rows(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ingest of 10,000 photos ended with 100 MB that it had not needed before."""
+    monkeypatch.setattr(reading_parts, "ROWS_AT_ONCE", 10)
+    writer, size = archive.writer(VERSION), 50_000
+    for part in range(8):
+        rows = made(*(f"{part}-{number}" for number in range(25)))
+        maps = pa.array([os.urandom(size) for _ in range(25)], pa.binary())
+        writer.append(rows.set_column(SCHEMA.get_field_index("class_map"), SCHEMA.field("class_map"), maps))
+    write, taken = pq.ParquetWriter.write_table, []
+
+    def watch(to: pq.ParquetWriter, *arguments: object) -> None:
+        write(to, *arguments)
+        taken.append(pa.total_allocated_bytes())
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", watch)
+    before = pa.total_allocated_bytes()
+    assert writer.compact(at_least=2) == 1
+    assert len(taken) > 10 and len(ids(archive)) == 200
+    assert max(taken) - before < 100 * size, "half of all maps"
 
 
 def test_the_same_photo_again_adds_nothing(anywhere: Archive) -> None:
@@ -348,7 +389,7 @@ def test_a_page_with_another_checksum_is_not_taken_for_rows(archive: Archive) ->
     content[len(content) // 4] ^= 1
     part.write_bytes(content)
     with pytest.raises(ArchiveError, match="is damaged or not part of an archive"):
-        read_part(archive.place, f"{VERSION.folder}/{part.name}")
+        list(read_batches(archive.place, f"{VERSION.folder}/{part.name}"))
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EIO, "the disk did not answer"), MemoryError("no memory")])

@@ -26,6 +26,11 @@ def test_a_vector_has_length_127_and_the_direction_of_the_projection() -> None:
     assert still.embed(features) == bytes(4), "of no direction"
 
 
+def test_features_of_another_input_are_a_sentence() -> None:
+    with pytest.raises(EmbeddingError, match=r"made for another input size .* for 9 features .* where 8 come\. Fit it"):
+        embedding().embed(np.zeros(8, np.float32))
+
+
 def test_what_is_written_is_read_and_the_revision_is_that_of_the_coefficients(tmp_path: Path) -> None:
     assert read_embedding(tmp_path, WEIGHTS) is None
     write_embedding(tmp_path, embedding())

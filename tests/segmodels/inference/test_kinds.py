@@ -63,6 +63,11 @@ def test_probabilities_are_the_softmax_of_the_features() -> None:
     assert kinds().probabilities("Coat", np.zeros(2, np.float32)) is None
 
 
+def test_features_of_another_input_are_a_sentence() -> None:
+    with pytest.raises(KindsError, match=r"made for another input size .* for 2 features .* where 3 come\. Fit them"):
+        kinds().probabilities("Dress", np.zeros(3, np.float32))
+
+
 @pytest.mark.parametrize(
     ("skirt", "named"),
     [(0.81, Kind("skirt", 0.81)), (0.79, None), (0.51, None), (0.45, Kind("dress", 0.55)), (0.0, Kind("dress", 1.0))],
