@@ -6,7 +6,7 @@
 - `zip`: a ZIP of 1 GB that is uploaded on the Archive page and added. The highest memory of the server is at most
   `ZIP_SHARE` times its size above the level before.
 - `ingest`: 2,500 small photos on the command line, then 10,000. The highest memory of the second is at most `FLAT` MB
-  above that of the first. (Both end with what a start has not loaded yet: joining parts, and DuckDB for near-duplicates.)
+  above that of the first. (Both end with what a start has not loaded: what joins parts, DuckDB for near-duplicates.)
 
 The networks are small ones with random weights in `zip` and `ingest`: what is measured is the way, not the network.
 """
