@@ -2,6 +2,9 @@
 # docker run -p 8501:8501 garmentscope. dashboard/README.md says how to publish it.
 FROM python:3.12-slim
 
+# Moodboards write names in Chinese, Japanese and Korean with it.
+RUN apt-get update && apt-get install --yes --no-install-recommends fonts-noto-cjk && rm -rf /var/lib/apt/lists/*
+
 # Spaces run a container as user 1000, who may write below their home only: the cache of the Hub is there.
 RUN useradd --create-home --uid 1000 user
 USER user
