@@ -25,9 +25,10 @@ import pandas as pd
 from segmodels.archive.alert_rules import Rule, fault
 from segmodels.archive.behind import period_name
 from segmodels.archive.calibration import opened_facts
-from segmodels.archive.changes import ALERTS, Entry, changing, note, visible_parts
+from segmodels.archive.changes import ALERTS, changing, note, visible_parts
 from segmodels.archive.facts import Conditions, Facts
 from segmodels.archive.intervals import difference, wilson
+from segmodels.archive.log import LogEntry
 from segmodels.archive.place import ArchiveError, Place
 from segmodels.archive.store import Archive, Version
 from segmodels.archive.webhook import deliver, read_webhook
@@ -227,7 +228,7 @@ def delete_rule(place: Place, words: str, by: str = "") -> Rule:
             raise ArchiveError(f'{place.name} has no alert "{words[:100]}". There is {there}.')
         state.rules.remove(rule)
         state.seen.pop(rule.words, None)
-        _write(place, state, Entry("delete alert", by, {"alert": rule.words}))
+        _write(place, state, LogEntry("delete alert", by, {"alert": rule.words}))
     return rule
 
 
@@ -283,7 +284,7 @@ def check_alerts(
                 if is_new:
                     raised.append(_alert(standing, archive, version, waiting=webhook is not None))
         state.raised = [*state.raised, *raised][-_KEPT:]
-        _write(place, state, *(Entry("alert", "", {"alert": each.rule, "now": each.sentence}) for each in raised))
+        _write(place, state, *(LogEntry("alert", "", {"alert": each.rule, "now": each.sentence}) for each in raised))
         if webhook is None:
             return raised
         due = [each for each in state.raised if each.sent not in ("", "sent") and each.tries < _TRIES]
@@ -297,7 +298,9 @@ def check_alerts(
                 break
         state.raised = [outcome.get(each.id, each) for each in state.raised]
         failed = [each for each in outcome.values() if each.sent != "sent"]
-        _write(place, state, *(Entry("alert not sent", "", {"alert": each.rule, "why": each.sent}) for each in failed))
+        _write(
+            place, state, *(LogEntry("alert not sent", "", {"alert": each.rule, "why": each.sent}) for each in failed)
+        )
     return raised
 
 
@@ -320,7 +323,7 @@ def alert_sentences(
     except Exception as error:
         reason = first_line(error)
         with suppress(ArchiveError):
-            note(archive.place, Entry("alerts not checked", "", {"why": reason}))
+            note(archive.place, LogEntry("alerts not checked", "", {"why": reason}))
         return [f"The alerts were not checked: {reason}. The change itself is done."]
 
 
@@ -332,7 +335,7 @@ def _set(archive: Archive, versions: Sequence[Version], state: _State, rules: Se
         state.seen[rule.words] = {
             version.label: _memory(each[place]) for version, each in found.items() if not each[place].lacking
         }
-    _write(archive.place, state, *(Entry("set alert", rule.by, {"alert": rule.words}) for rule in rules))
+    _write(archive.place, state, *(LogEntry("set alert", rule.by, {"alert": rule.words}) for rule in rules))
     return list(found.values())
 
 
@@ -519,7 +522,7 @@ def _read(place: Place) -> _State:
         ) from None
 
 
-def _write(place: Place, state: _State, *entries: Entry) -> None:
+def _write(place: Place, state: _State, *entries: LogEntry) -> None:
     """Writes the file, and entries of the log; not for an archive that is gone meanwhile."""
     value = {
         "rules": [rule.to_json() for rule in state.rules],

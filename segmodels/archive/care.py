@@ -25,7 +25,6 @@ from segmodels.archive.changes import (
     SHOWS,
     VIEWS,
     WEBHOOK,
-    Entry,
     changing,
     is_removed,
     kept_parts,
@@ -40,6 +39,7 @@ from segmodels.archive.changes import (
     visible_parts,
 )
 from segmodels.archive.lists import forget_files, list_names
+from segmodels.archive.log import LogEntry
 from segmodels.archive.parts import chosen_rows, look_of, opened, read_columns
 from segmodels.archive.place import Place
 from segmodels.archive.selection import COLUMNS, Selection, chosen
@@ -207,7 +207,7 @@ def delete_photos(
                 place.remove(name)
             thumbnails = len(strays) + _remove_thumbnails(place, ids)
             details |= {"thumbnails": thumbnails, "lines": lines, "for_good": True, "sha256": sorted(ids)}
-        entry = Entry("delete", by, details).dated()
+        entry = LogEntry("delete", by, details).dated()
         rewrite.commit(entry, keep=not for_good)
         try:
             if for_good:
@@ -260,7 +260,7 @@ def rename(archive: Archive, target: Archive, by: str = "") -> None:
             it cannot be written.
     """
     must_exist(archive)
-    entry = Entry("rename", by, {"from": archive.place.name, "to": target.place.name}).dated()
+    entry = LogEntry("rename", by, {"from": archive.place.name, "to": target.place.name}).dated()
     with _alone(archive), changing(archive.place):
         if _was_copied(archive.place, target):
             _remove(archive.place)
@@ -298,7 +298,9 @@ def split(archive: Archive, tag: str, target_of: Callable[[str], Archive], by: s
     targets = {value: target_of(value) for value in values}
     if len({_one_name(target.place.location) for target in targets.values()}) < len(targets):
         raise ArchiveError(f"Two values of {tag!r} would share a name. Give them values that differ in more.")
-    entries = {value: Entry("split", by, {"from": archive.place.name, "tag": tag, "value": value}) for value in values}
+    entries = {
+        value: LogEntry("split", by, {"from": archive.place.name, "tag": tag, "value": value}) for value in values
+    }
     missing = [value for value in values if not _was_made(targets[value], entries[value])]
     for value in missing:
         if _exists(targets[value]):
@@ -341,11 +343,11 @@ def compact(archive: Archive, by: str = "") -> tuple[int, int]:
         for version in archive.versions():
             join_small_parts(rewrite, place, visible_parts(place, version.folder), 2)
         if rewrite.is_begun:
-            rewrite.commit(Entry("compact", by, {"parts": len(before)}))
+            rewrite.commit(LogEntry("compact", by, {"parts": len(before)}))
         return len(before), len(visible_parts(place))
 
 
-def undo(archive: Archive, by: str = "") -> Entry:
+def undo(archive: Archive, by: str = "") -> LogEntry:
     """Undoes the last change, if it was a deletion, a merge or new tags.
 
     Args:
@@ -353,7 +355,7 @@ def undo(archive: Archive, by: str = "") -> Entry:
         by: Who does it, for the log.
 
     Returns:
-        Entry of the change that was undone.
+        LogEntry of the change that was undone.
 
     Raises:
         ArchiveError: If there is nothing to undo.
@@ -367,14 +369,14 @@ def undo(archive: Archive, by: str = "") -> Entry:
 
 
 def add_rows(
-    target: Archive, source: Archive, entry: Entry, choose: Callable[[pa.Table], np.ndarray] | None = None
+    target: Archive, source: Archive, entry: LogEntry, choose: Callable[[pa.Table], np.ndarray] | None = None
 ) -> int:
     """Adds rows of an archive to another, without those that it has, all at once.
 
     Args:
         target: Archive that gets the rows.
         source: Archive that has them.
-        entry: Entry for the log, to which their number is added.
+        entry: LogEntry for the log, to which their number is added.
         choose: Function that gives which rows of a part are wanted, bool `(rows,)`; all if left out.
 
     Returns:
@@ -419,7 +421,7 @@ def _first(ids: pa.LargeStringArray) -> np.ndarray:
     return first
 
 
-def _copy(source: Archive, target: Archive, entry: Entry) -> None:
+def _copy(source: Archive, target: Archive, entry: LogEntry) -> None:
     """Copies an archive with its lists and its log."""
     lists = list_names(source.place)
     for name in source.place.files(without=THUMBNAILS):
@@ -461,7 +463,7 @@ def _alone(archive: Archive) -> Iterator[None]:
         yield
 
 
-def _was_made(target: Archive, entry: Entry) -> bool:
+def _was_made(target: Archive, entry: LogEntry) -> bool:
     """Whether an archive was made by the same action before, according to its log."""
     wanted = (entry.details or {}).items()
     return _exists(target) and any(

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from segmodels.archive.log import LOG, LogEntry
 from segmodels.archive.parts import chosen_rows, read_columns, write_rows
 from segmodels.archive.place import UNFINISHED, ArchiveError, Place
 from segmodels.archive.thumbnails import THUMBNAILS, has_thumbnails
@@ -40,7 +41,6 @@ __all__ = [
     "SHOWS",
     "VIEWS",
     "WEBHOOK",
-    "Entry",
     "Rewrite",
     "changing",
     "foreign_files",
@@ -61,12 +61,11 @@ __all__ = [
 ]
 
 JOURNAL = "last-change.json"
-_LOG = "log"
 _UNDO = ".undo"
 _AT_ONCE = 4  # parts that are written anew at the same time
 _ATTEMPTS = 50  # at a list of parts while others change them
 _LOCKS = (".lock", ".ingest", ".alerts", ".locks/")
-_ANYBODYS = (f"{THUMBNAILS}/", f"{_LOG}/", ".locks/")  # folders into which those write who do not hold the lock
+_ANYBODYS = (f"{THUMBNAILS}/", f"{LOG}/", ".locks/")  # folders into which those write who do not hold the lock
 
 LISTS = re.compile(r"rejected\.csv|unmatched(-[1-9][0-9]*)?\.csv")
 """Names of the lists beside the parts."""
@@ -87,69 +86,11 @@ MOVING = ".moving"
 """File in an archive that is being copied to another place: the id of that, and the parts that counted then."""
 
 _OWN = re.compile(
-    rf"({LISTS.pattern}|[^/]+/[^/]+@[^/]+/([^/]+\.parquet|taxonomy\.json)|{_LOG}/[^/]+\.json"
+    rf"({LISTS.pattern}|[^/]+/[^/]+@[^/]+/([^/]+\.parquet|taxonomy\.json)|{LOG}/[^/]+\.json"
     rf"|{re.escape(_UNDO)}/.+\.old|{THUMBNAILS}/[0-9a-f]{{2}}/[0-9a-f]{{64}}-\d+\.webp|\.owner|\.sharing\.json"
     rf"|{VIEWS}/[0-9a-f]+\.json|{'|'.join(map(re.escape, (*ALERTS, SHOWS, WEBHOOK, MOVING)))})"
     rf"(\.[0-9a-f]{{8}}{re.escape(UNFINISHED)})?|{re.escape(JOURNAL)}\.[0-9a-f]{{8}}{re.escape(UNFINISHED)}"
 )
-_TIME, _ENTRY_ID = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"), re.compile(r"[0-9a-zA-Z]*")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """An entry of the log.
-
-    Args:
-        what: What was done, in one word, such as `delete`.
-        by: Who did it; empty if that is not known.
-        details: Numbers and names that belong to it.
-        at: Time, UTC.
-        id: Id of the entry.
-    """
-
-    what: str
-    by: str = ""
-    details: Mapping[str, Any] | None = None
-    at: str = ""
-    id: str = ""
-
-    @property
-    def file(self) -> str:
-        """Name of its file in the archive."""
-        return f"{_LOG}/{self.at.replace(':', '').replace('-', '')}-{self.id}.json"
-
-    def __str__(self) -> str:
-        details = self.details or {}
-        text = ", ".join(
-            f"{key.replace('_', ' ')} {f'{value:,}' if isinstance(value, int) else value}"
-            for key, value in details.items()
-            if isinstance(value, str | int) and not isinstance(value, bool) and value != ""
-        )
-        what = f"{self.what} for good" if details.get("for_good") else self.what
-        who = f" by {self.by}" if self.by else ""
-        return f"{self.at[:16].replace('T', ' ')} UTC: {what}{who}{f' ({text})' if text else ''}"
-
-    def to_json(self) -> dict[str, Any]:
-        """The content of its file."""
-        return {"at": self.at, "what": self.what, "by": self.by, "id": self.id, **(self.details or {})}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Entry:
-        """The entry of a file.
-
-        Raises:
-            ValueError: If it is none.
-        """
-        own = {key: value.get(key, "") for key in ("what", "by", "at", "id")}
-        if not all(isinstance(each, str) for each in own.values()) or not own["what"] or not own["at"]:
-            raise ValueError("it is no entry of a log")
-        if not _TIME.fullmatch(own["at"]) or not _ENTRY_ID.fullmatch(own["id"]):  # the name of its file
-            raise ValueError("the time or the id of its entry is none")
-        return cls(**own, details={key: each for key, each in value.items() if key not in own})
-
-    def dated(self) -> Entry:
-        """The entry with the time and an id."""
-        return replace(self, at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}", id=secrets.token_hex(4))
 
 
 @dataclass(frozen=True)
@@ -163,7 +104,7 @@ class _Journal:
         added: Parts that the last change added.
         keep: Whether the hidden parts are kept for undo.
         removed: Whether the whole archive is removed.
-        entry: Entry of the log for the last change.
+        entry: LogEntry of the log for the last change.
     """
 
     change: str = ""
@@ -172,7 +113,7 @@ class _Journal:
     added: frozenset[str] = frozenset()
     keep: bool = False
     removed: bool = False
-    entry: Entry | None = None
+    entry: LogEntry | None = None
 
     def shows(self, part: str) -> bool:
         """Whether a part counts."""
@@ -212,7 +153,7 @@ def visible_parts(place: Place, folder: str = "") -> list[str]:
     raise ArchiveError(f"{place.location} changes faster than it can be read. Try again.")
 
 
-def last_undoable(place: Place) -> Entry | None:
+def last_undoable(place: Place) -> LogEntry | None:
     """The change that `take_back` would undo; None if there is none.
 
     Raises:
@@ -321,11 +262,11 @@ class Rewrite:
         """Takes a part out of what counts."""
         self._hidden.append(part)
 
-    def commit(self, entry: Entry | None = None, *, keep: bool = False) -> None:
+    def commit(self, entry: LogEntry | None = None, *, keep: bool = False) -> None:
         """Makes the change count, then removes what it replaced.
 
         Args:
-            entry: Entry for the log.
+            entry: LogEntry for the log.
             keep: Whether the change can be undone until the next one; else the copy for the undo before goes too.
 
         Raises:
@@ -395,7 +336,7 @@ def is_settled(place: Place) -> bool:
     return not (journal.preparing or journal.removed or unfinished or journal.hidden.intersection(names))
 
 
-def take_back(place: Place, by: str = "") -> Entry:
+def take_back(place: Place, by: str = "") -> LogEntry:
     """Undoes the last change; the lock of the archive is held.
 
     Args:
@@ -403,7 +344,7 @@ def take_back(place: Place, by: str = "") -> Entry:
         by: Who does it, for the log.
 
     Returns:
-        Entry of the change that was undone.
+        LogEntry of the change that was undone.
 
     Raises:
         ArchiveError: If there is none, or its copies are not complete; then nothing has changed.
@@ -417,7 +358,7 @@ def take_back(place: Place, by: str = "") -> Entry:
     for part in sorted(journal.hidden):
         if part not in there:
             place.move(_kept_name(part), part)
-    undone = Entry("undo", by, {"undone": journal.entry.what, "undone_id": journal.entry.id}).dated()
+    undone = LogEntry("undo", by, {"undone": journal.entry.what, "undone_id": journal.entry.id}).dated()
     place.confirm()
     _write(place, _Journal(change=secrets.token_hex(8), hidden=journal.added, entry=undone))
     with suppress(ArchiveError):  # it is undone; the next who takes the lock finishes it
@@ -520,7 +461,7 @@ def sweep_thumbnails(place: Place) -> None:
                     place.remove(name)
 
 
-def note(place: Place, entry: Entry) -> None:
+def note(place: Place, entry: LogEntry) -> None:
     """Adds an entry to the log.
 
     Raises:
@@ -529,16 +470,16 @@ def note(place: Place, entry: Entry) -> None:
     _note(place, entry.dated())
 
 
-def read_log(place: Place) -> list[Entry]:
+def read_log(place: Place) -> list[LogEntry]:
     """The entries of the log, the newest first; damaged ones are left out.
 
     Raises:
         ArchiveError: If it cannot be listed.
     """
     entries = {}
-    for name in place.files(_LOG):
+    for name in place.files(LOG):
         with suppress(OSError, ValueError):
-            entry = Entry.from_json(parse_json(place.read(name, MOST_JSON_BYTES).decode("utf-8")))
+            entry = LogEntry.from_json(parse_json(place.read(name, MOST_JSON_BYTES).decode("utf-8")))
             entries[entry.file] = entry
     with suppress(ArchiveError):
         if last := _read(place).entry:  # its file may not be written yet
@@ -556,7 +497,7 @@ def new_part(folder: str, ending: str = "") -> str:
     return f"{folder}/{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{ending or secrets.token_hex(4)}.parquet"
 
 
-def _note(place: Place, entry: Entry) -> None:
+def _note(place: Place, entry: LogEntry) -> None:
     place.write(entry.file, (json.dumps(entry.to_json(), indent=1, ensure_ascii=False) + "\n").encode())
 
 
@@ -594,7 +535,7 @@ def _parse(place: Place, content: bytes | None) -> _Journal:
             frozenset(value["added"]),
             bool(value["keep"]),
             bool(value["removed"]),
-            Entry.from_json(value["entry"]) if value["entry"] else None,
+            LogEntry.from_json(value["entry"]) if value["entry"] else None,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArchiveError(

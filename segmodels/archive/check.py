@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from segmodels.archive.changes import (
-    Entry,
     changing,
     is_settled,
     kept_parts,
@@ -19,6 +18,7 @@ from segmodels.archive.changes import (
     sweep_thumbnails,
     visible_parts,
 )
+from segmodels.archive.log import LogEntry
 from segmodels.archive.parts import as_rows, look_at, look_of
 from segmodels.archive.place import ArchiveError, Place
 from segmodels.archive.rows import SCHEMA
@@ -166,7 +166,7 @@ def mend(archive: Archive, by: str = "") -> Health:
                     rewrite.hide(damage.part)
                 saved += table.num_rows
         if rewrite.is_begun:
-            rewrite.commit(Entry("mend", by, {"parts": len(health.damaged), "rows": saved}), keep=True)
+            rewrite.commit(LogEntry("mend", by, {"parts": len(health.damaged), "rows": saved}), keep=True)
     return health
 
 

@@ -21,11 +21,12 @@ import numpy as np
 import torch
 
 from segmodels.archive.alerts import alert_sentences
-from segmodels.archive.changes import Entry, note, sweep_thumbnails
+from segmodels.archive.changes import note, sweep_thumbnails
 from segmodels.archive.dates import implausible
 from segmodels.archive.duplicates import near_duplicates
 from segmodels.archive.fetching import fetching
 from segmodels.archive.lists import write_rejected, write_unmatched
+from segmodels.archive.log import LogEntry
 from segmodels.archive.metadata import Entry as Line
 from segmodels.archive.metadata import Joined, Metadata, join
 from segmodels.archive.products import as_outfits
@@ -406,7 +407,7 @@ class _Run:
             (self._done - before) / seconds if seconds else 0.0,
         )
 
-    def entry(self, by: str, what: str) -> Entry:
+    def entry(self, by: str, what: str) -> LogEntry:
         """What is noted in the log of the archive; the files that failed stand in `rejected.csv`."""
         version, report = self.writer.version, self.report
         numbers = {
@@ -416,7 +417,9 @@ class _Run:
             "rejected": len(report.rejected),
             "seconds": round(report.seconds),
         }
-        return Entry(what, by, {"model": version.model, "revision": version.revision, "files": report.total} | numbers)
+        return LogEntry(
+            what, by, {"model": version.model, "revision": version.revision, "files": report.total} | numbers
+        )
 
     def take(self, outcome: Outcome) -> None:
         self._done += 1

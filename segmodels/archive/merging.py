@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from segmodels.archive.alerts import alert_sentences, copy_rules
 from segmodels.archive.care import add_rows, must_exist
-from segmodels.archive.changes import Entry, changing
+from segmodels.archive.changes import changing
+from segmodels.archive.log import LogEntry
 from segmodels.archive.place import ArchiveError, Place
 from segmodels.archive.store import Archive
 from segmodels.archive.views import copy_views
@@ -59,7 +60,7 @@ def merge(archive: Archive, other: Archive, by: str = "") -> Merged:
     if _same(archive, other):
         raise ArchiveError("An archive cannot be merged with itself. Choose another one.")
     must_exist(other)
-    rows = add_rows(archive, other, Entry("merge", by, {"from": other.place.name}))
+    rows = add_rows(archive, other, LogEntry("merge", by, {"from": other.place.name}))
     notes = alert_sentences(archive) if rows else []
     views = 0
     alerts: list[str] = []

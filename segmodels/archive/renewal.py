@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from segmodels.archive.alerts import alert_sentences
-from segmodels.archive.changes import Entry, note
+from segmodels.archive.changes import note
 from segmodels.archive.ingest import PART_PHOTOS, Engine, Progress
+from segmodels.archive.log import LogEntry
 from segmodels.archive.rows import Row, as_table
 from segmodels.archive.sources import Found, Rejected
 from segmodels.archive.store import Archive, ArchiveError, Version
@@ -175,7 +176,7 @@ def renew(
                     "renewed": run.renewed,
                     "current": len(current),
                 }
-                note(archive.place, Entry("re-analyse", by, details | {"rejected": len(run.rejected)}))
+                note(archive.place, LogEntry("re-analyse", by, details | {"rejected": len(run.rejected)}))
         notes = (
             alert_sentences(archive, [version], [each for each in versions if each != version]) if run.renewed else []
         )

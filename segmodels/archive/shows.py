@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from segmodels.archive.changes import SHOWS, Entry, changing, note, visible_parts
+from segmodels.archive.changes import SHOWS, changing, note, visible_parts
+from segmodels.archive.log import LogEntry
 from segmodels.archive.place import ArchiveError, Place
 from segmodels.files import parse_json
 from segmodels.sentences import first_line
@@ -112,7 +113,7 @@ def set_shows(place: Place, shows: Sequence[Show], by: str = "") -> None:
             place.write(SHOWS, (json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode())
         else:
             place.remove(SHOWS)
-        note(place, Entry("set shows", by, {"shows": len(rows)}))
+        note(place, LogEntry("set shows", by, {"shows": len(rows)}))
 
 
 def _show(name: str, first: str, last: str, line: int) -> Show:

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from segmodels.archive.changes import Entry, changing, rewriting, visible_parts
+from segmodels.archive.changes import changing, rewriting, visible_parts
+from segmodels.archive.log import LogEntry
 from segmodels.archive.metadata import Metadata, join, parse_metadata, unify_tags
 from segmodels.archive.parts import read_columns
 from segmodels.archive.store import Archive, ArchiveError, Change, Version, retag_part
@@ -121,7 +122,7 @@ def apply_metadata(archive: Archive, metadata: Metadata, by: str = "") -> Retagg
             changed |= retag_part(rewrite, place, part, changes)
         if changed:
             details = {"photos": len(changed), "rows_without_photo": len(joined.without_photo)}
-            rewrite.commit(Entry("retag", by, details), keep=True)
+            rewrite.commit(LogEntry("retag", by, details), keep=True)
     return Retagged(
         len(changed),
         len(changes) - len(changed),

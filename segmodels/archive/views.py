@@ -19,10 +19,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from segmodels.archive.behind import read_behind
-from segmodels.archive.changes import VIEWS, Entry, changing, note, visible_parts
+from segmodels.archive.changes import VIEWS, changing, note, visible_parts
 from segmodels.archive.facts import Conditions, Facts, View
 from segmodels.archive.filters import from_link
 from segmodels.archive.intervals import wilson
+from segmodels.archive.log import LogEntry
 from segmodels.archive.place import ArchiveError, Place
 from segmodels.files import MOST_JSON_BYTES, parse_json
 
@@ -206,7 +207,7 @@ def save_view(place: Place, view: SavedView, by: str = "") -> SavedView:
         if file not in there and len(there) >= _MOST_VIEWS:
             raise ArchiveError(f"{place.name} has {_MOST_VIEWS} saved views, the most there can be. Delete one first.")
         place.write(file, _as_bytes(saved))
-        note(place, Entry("save view", by, {"view": name}))
+        note(place, LogEntry("save view", by, {"view": name}))
     return saved
 
 
@@ -225,7 +226,7 @@ def delete_view(place: Place, name: str, by: str = "") -> SavedView:
     with changing(place):
         view = find_view(place, name)
         place.remove(_file(view.name))
-        note(place, Entry("delete view", by, {"view": view.name}))
+        note(place, LogEntry("delete view", by, {"view": view.name}))
     return view
 
 

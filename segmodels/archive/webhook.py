@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from segmodels.archive.changes import WEBHOOK, Entry, changing, note, visible_parts
+from segmodels.archive.changes import WEBHOOK, changing, note, visible_parts
+from segmodels.archive.log import LogEntry
 from segmodels.archive.place import ArchiveError, Place
 from segmodels.fetch import FetchError, addresses_of
 from segmodels.files import parse_json
@@ -88,7 +89,7 @@ def set_webhook(place: Place, webhook: Webhook, by: str = "") -> None:
         if not visible_parts(place):
             raise ArchiveError(f"{place.location} holds no archive yet. Check the path.")
         place.write(WEBHOOK, json.dumps({"url": webhook.url, "secret": webhook.secret}).encode())
-        note(place, Entry("set webhook", by, {"host": webhook.host}))
+        note(place, LogEntry("set webhook", by, {"host": webhook.host}))
 
 
 def forget_webhook(place: Place, by: str = "") -> None:
@@ -99,7 +100,7 @@ def forget_webhook(place: Place, by: str = "") -> None:
     """
     with changing(place):
         place.remove(WEBHOOK)
-        note(place, Entry("delete webhook", by))
+        note(place, LogEntry("delete webhook", by))
 
 
 def signature(secret: str, event: str, moment: str, body: bytes) -> str:
