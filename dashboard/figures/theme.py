@@ -121,7 +121,7 @@ def template(theme: Theme) -> go.layout.Template:
             "plot_bgcolor": colours["ground"],
             "xaxis": axis,
             "yaxis": axis,
-            "margin": {"l": 8, "r": 12, "t": 8, "b": 8},
+            "margin": {"l": 8, "r": 20, "t": 8, "b": 8},
         }
     )
 

@@ -141,7 +141,7 @@ def panels_figure(
     down = -(-len(groups) // across)
     figure = make_subplots(
         down, across, shared_xaxes="all", shared_yaxes="all", subplot_titles=list(groups),
-        horizontal_spacing=0.03, vertical_spacing=0.16 / down,
+        horizontal_spacing=0.1 / max(1, across - 1), vertical_spacing=0.16 / down,
     )  # fmt: skip
     for place, group in enumerate(groups):
         part = rows[rows["group"] == group].set_index("name").reindex(list(names)).reset_index()
