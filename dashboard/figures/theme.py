@@ -16,6 +16,7 @@ __all__ = [
     "contrast",
     "difference_scale",
     "heat_map",
+    "ink_on",
     "lay_out_cells",
     "series",
     "template",
@@ -86,6 +87,18 @@ def difference_scale(theme: Theme) -> list[list[Any]]:
     """Diverging colour scale from less to more; its middle is the first colour of `colour_scale`."""
     colours = COLOURS[theme]
     return _spread([*colours["less"], colours["scale"][0], *colours["more"]])
+
+
+def ink_on(depth: float, scale: Sequence[Sequence[Any]], colours: Mapping[str, Any]) -> str:
+    """Colour of the text or of the background, whichever has more contrast with a point of a scale.
+
+    Args:
+        depth: Place on the scale, 0..1.
+        scale: Colour scale, as `colour_scale` gives it.
+        colours: Colours of the theme.
+    """
+    colour = scale[min(len(scale) - 1, max(0, round(depth * (len(scale) - 1))))][1]
+    return str(max((colours["ink"], colours["ground"]), key=lambda each: contrast(each, colour)))
 
 
 def _luminance(colour: str) -> float:
