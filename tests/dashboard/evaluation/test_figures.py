@@ -61,9 +61,8 @@ def test_labels_keep_apart_on_a_phone() -> None:
     places = spread_labels(crowd, names, [(0.9, "Inácio fpn 0.657")])
     assert len(places) == len(names) and len(set(places)) > 2
     assert spread_labels([(0.5, 0.5), (0.5, 0.54)], ["one", "other"]) == ["bottom center", "top center"]
-    names = ["atrous", "fpn_random", "unet_classic", "densenet"]
-    places = spread_labels([(0.74, 0.5), (0.69, 0.37), (0.77, 0.37), (0.82, 0.353)], names)
-    assert places[2] == "bottom left", "neither on the point right below nor on a label that came before"
+    places = spread_labels([(0.31, 0.41), (0.43, 0.41), (0.38, 0.41)], ["a_long_name"] * 3)
+    assert places == ["bottom left", "bottom center", "top center"], "the first gives way to the last"
     (edge,) = spread_labels([(0.99, 0.5)], ["a_long_name"])
     assert "left" in edge
 
