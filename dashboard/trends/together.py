@@ -113,7 +113,7 @@ def matrix_section(question: Question, *, measure: Measure = "lift") -> Section:
     sure = int(table["significant"].sum())
     caption = (
         f"{outfits_in_words(size.outfits).capitalize()}. "
-        f"{_MEANINGS[measure]} {sure} of {len(table)} pairs occur together "
+        f"{_MEANINGS[measure]} {sure} of {len(table)} pairs occur{'s' * (sure == 1)} together "
         f"significantly more, or less, often than by chance: {_TESTED}. The others are pale. "
         f"{question.counted}"
     )
