@@ -218,8 +218,8 @@ def groups_section(question: Question, *, by: str = SEASON) -> Section:
     sizes = ", ".join(f"{group} {number(table.loc[table['group'] == group, 'of'].iloc[0])}" for group in groups)
     caption = (
         f"Outfits: {sizes}. 95% intervals (Wilson){question.allowing}. Significant differences between the "
-        f"groups: {sure} of {len(order)} garments (chi-squared test, Benjamini-Hochberg, {SIGNIFICANT:.0%}); the others "
-        f"are pale.{question.southern('season') if by == SEASON else ''} {question.counted}"
+        f"groups: {sure} of {len(order)} garments (chi-squared test, Benjamini-Hochberg, {SIGNIFICANT:.0%}); the "
+        f"others are pale.{question.southern('season') if by == SEASON else ''} {question.counted}"
     )
     figure = panels_figure(shown, groups, list(order), class_inks(question.facts), question.theme)
     words = "; ".join(
