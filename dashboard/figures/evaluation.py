@@ -164,7 +164,7 @@ def spread_labels(
     """
     width, height = _PHONE
     markers = [(x * width - 6, y * height - 6, x * width + 6, y * height + 6) for x, y in points]
-    notes = []
+    notes: list[tuple[float, ...]] = []
     for y, text in bands:
         rows = text.split("<br>")
         notes.append((0, y * height, max(map(len, rows)) * _LETTER, y * height + len(rows) * _LINE))
@@ -172,7 +172,7 @@ def spread_labels(
     found: dict[int, str] = {}
     for _ in range(3):  # later rounds know where the labels after them lie
         for own, candidates in enumerate(boxes):
-            others = [*markers[:own], *markers[own + 1 :], *notes]
+            others: list[tuple[float, ...]] = [*markers[:own], *markers[own + 1 :], *notes]
             others += [boxes[place][position] for place, position in found.items() if place != own]
             costs = {position: _covered(box, others, width, height) for position, box in candidates.items()}
             found[own] = min(costs, key=lambda position: costs[position])
