@@ -93,7 +93,7 @@ def pair_comparison_section(question: Question, *, against: Against) -> Section:
         "trends-pairs-compared",
         "Pairs, compared",
         caption,
-        interval_figure(shown, question.theme, axis="Difference in share of outfits", factor=False),
+        interval_figure(shown, question.theme, axis="Difference in share of outfits (points)", factor=False),
         table,
         words or "No pair differs significantly.",
         pair_change_finding(table, against.label, against.other_label),

@@ -85,7 +85,7 @@ def season_section(question: Question, *, period: Period = "fashion season", col
         "trends-season",
         f"{names[0]} compared with {names[1]}",
         caption,
-        interval_figure(shown, question.theme, axis="Difference in share", factor=False),
+        interval_figure(shown, question.theme, axis="Difference in share (points)", factor=False),
         table,
         words or "Nothing differs significantly.",
         season_finding(table, *names),

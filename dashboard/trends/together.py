@@ -226,7 +226,7 @@ def companion_section(question: Question, *, garment: str = "") -> Section:
         f"{SIGNIFICANT:.0%}). {question.counted}"
     )
     figure = interval_figure(
-        shown, question.theme, axis=f"Share with {garment} minus share without (points)", factor=False, tick="+.0%"
+        shown, question.theme, axis=f"Share with {garment} minus share without (points)", factor=False
     )
     words = "; ".join(f"{row['name']} {round(100 * row['value']):+d} points" for row in records(shown))
     return Section(
