@@ -238,9 +238,9 @@ def show_kinds(models: Sequence[Model]) -> None:
 
 
 def _show_scores(table: pd.DataFrame, named: dict[str, Any]) -> None:
-    """A table of scores, what they were measured on at the end: on a phone it would hide them."""
+    """A table of scores; what they were measured on and those without calibration come last: a phone cuts them off."""
     last = [name for name in ("measured_on" if "measured_on" in table else "photos", "how") if name in table]
-    order = [name for name in table.columns if name not in last]
+    order = sorted((name for name in table.columns if name not in last), key=lambda name: name.endswith("_raw"))
     st.dataframe(table, hide_index=True, column_config=named, column_order=[*order, *last])
 
 
