@@ -17,6 +17,7 @@ HERE = Path(__file__).parent
 share_bytes()
 st.set_page_config(page_title="Garmentscope", layout="wide")
 st.html(HERE / "style.css")
+st.html(HERE / "content.css")
 watch_history()
 st.logo(str(HERE / "wordmark.svg"), size="large")
 if not show_sign_in():

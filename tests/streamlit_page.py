@@ -32,7 +32,9 @@ def assert_fits(page: Page) -> None:
     page.set_viewport_size(before)
 
 
-FITS = "document.documentElement.scrollWidth <= window.innerWidth"
+FITS = """[document.documentElement, document.querySelector("[data-testid=stHeader]")].every(
+    each => each.scrollWidth <= window.innerWidth
+)"""
 
 
 def settle(page: Page) -> None:

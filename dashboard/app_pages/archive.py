@@ -113,7 +113,7 @@ def _watch(job: Job) -> None:
     elif job.phase == "waiting":
         share, text = 0.0, "Waiting: photos are being added to another archive."
     else:
-        share, text = 0.0, "Waking the network."
+        share, text = 0.0, "Loading the network."
     if job.stopping:
         text = "Stopping after the photos that are being analysed."
     st.progress(share, text=text)
@@ -174,7 +174,7 @@ def _form(archives: Sequence[Shelved]) -> None:
     st.subheader("Add photos")
     st.markdown(
         "Each photo becomes a row: the people in it, what each wears, and in which colours. Photos are not stored; "
-        "thumbnails only if you tick the box below. The rows are stored on the machine that serves this page; "
+        "thumbnails are, if the box below is ticked. The rows are stored on the machine that serves this page; "
         + (
             "only you can see them, until you share the archive."
             if sign_in.is_needed()

@@ -246,7 +246,7 @@ def _shares(statistics: Statistics, key: str, measure: Measure, level: Level, ba
         st.info(f"Nothing but {name} is marked in any of the {statistics.photos:,d} photos.")
         return
     if measure == "photos":
-        text = f"Share of the {statistics.photos:,d} photos with a mask that show it."
+        text = f"Number of the {statistics.photos:,d} photos with a mask that show it."
     elif background:
         text = f"Share of all labelled pixels in the {statistics.photos:,d} masks."
     else:

@@ -26,13 +26,13 @@ def contents_html(contents: Contents) -> str:
         "Model": f"{contents.version.model}, revision {contents.version.revision[:12]}",
     }
     cells = "".join(f"<div><dt>{key}</dt><dd>{html.escape(value)}</dd></div>" for key, value in facts.items())
-    tags = "".join(map(_tag, (tag for tag in contents.tags if tag.name != TRAINED_ON)))
+    tags = "".join(map(_tag, contents.tags))
     cells += f'<div class="tags"><dt>Tags</dt><dd>{tags or "none"}</dd></div>'
     text = f"<dl>{cells}</dl>" + "".join(f"<p>{html.escape(each)}</p>" for each in contents.left_out)
     if contents.trained_on:
         text += (
-            f"<p>The model saw {contents.trained_on:,} of these photos in training or selection: its results on them "
-            "are better than on new photos.</p>"
+            f"<p>The model saw {contents.trained_on:,} of these photos in training or selection (tag {TRAINED_ON}): "
+            "its results on them are better than on new photos.</p>"
         )
     elif contents.trained_on == 0:
         text += "<p>The model saw none of these photos in training or selection.</p>"

@@ -42,7 +42,7 @@ class CompareRun(Run):
         photos: Mapping[str, UploadedPhoto],
         known: Mapping[tuple[str, str], Finding],
     ) -> None:
-        super().__init__("Reading the photo." if uploads else "Waking the first network.")
+        super().__init__("Reading the photo." if uploads else "Loading the first network.")
         self.uploads, self.models = list(uploads), list(models)
         self.read = False
         self.photos: dict[str, UploadedPhoto] = {}
@@ -95,7 +95,7 @@ class CompareRun(Run):
             def wake(seconds: float, share: float = before / total, text: str = text) -> None:
                 left = networks.usual_seconds() - seconds
                 about = f" About {left:.0f} s left." if left >= 1 else ""
-                self.note(share, f"{text} Waking the network.{about}")
+                self.note(share, f"{text} Loading the network.{about}")
 
             def show(done: int, turn: str, before: int = before, text: str = text, count: int = len(keys)) -> None:
                 which = f" Photo {min(done + 1, count)} of {count}." if count > 1 else ""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
+import pandas as pd
 import streamlit as st
 
 from dashboard.components.charts import page_theme, show_chart
 from dashboard.evaluation import cache
-from dashboard.evaluation.conditions import conditions_of, conditions_table, label_of
+from dashboard.evaluation.conditions import conditions_caption, conditions_of, conditions_table, label_of
 from dashboard.evaluation.confusion import photos_of_class
 from dashboard.evaluation.counts import COUNT_HEADINGS, calibration_of, count_caption, count_table, kind_of
 from dashboard.evaluation.kinds import (
@@ -174,14 +176,7 @@ def show_conditions(models: Sequence[Model], photos: PhotoSet) -> None:
     if not measured:
         return
     with st.expander("Robustness to framing, light and kind of photo"):
-        st.caption(
-            literal(
-                f"Mean IoU on the photos of {photos.label}, cropped to a part of the person or otherwise changed "
-                "(crops: over the classes with more than 0.2% of the pixels). Flat-lays: accuracy on the largest "
-                "garment, mean over the classes. Other kinds of photo: micro F1 of the classes that the main person "
-                "wears."
-            )
-        )
+        st.caption(literal(conditions_caption(measured, photos.label)))
         if absent := [model.name for model in models if model not in measured]:
             st.caption(literal(f"Not measured: {', '.join(absent)}."))
         words = "; ".join(
@@ -225,7 +220,7 @@ def show_counts(models: Sequence[Model]) -> None:
         )
         table = count_table([each for each, _ in calibrated])
         scores = dict.fromkeys(("share_error_raw", "share_error", "f1_raw", "f1", "brier_raw", "brier"), "%.3f")
-        st.dataframe(table, hide_index=True, column_config=headings(table, COUNT_HEADINGS, **scores))
+        _show_scores(table, headings(table, COUNT_HEADINGS, **scores))
 
 
 def show_kinds(models: Sequence[Model]) -> None:
@@ -238,8 +233,15 @@ def show_kinds(models: Sequence[Model]) -> None:
         st.caption(literal(kinds_caption(model.name, kinds)))
         table = kinds_table(kinds)
         shares = dict.fromkeys(("named", "accuracy", "low", "high", "balanced", "most_frequent"), "%.2f")
-        st.dataframe(table, hide_index=True, column_config=headings(table, KIND_HEADINGS, **shares))
+        _show_scores(table, headings(table, KIND_HEADINGS, **shares))
         _kinds_matrix(matrices(kinds), kinds)
+
+
+def _show_scores(table: pd.DataFrame, named: dict[str, Any]) -> None:
+    """A table of scores; what they were measured on and those without calibration come last: a phone cuts them off."""
+    last = [name for name in ("measured_on" if "measured_on" in table else "photos", "how") if name in table]
+    order = sorted((name for name in table.columns if name not in last), key=lambda name: name.endswith("_raw"))
+    st.dataframe(table, hide_index=True, column_config=named, column_order=[*order, *last])
 
 
 @st.fragment

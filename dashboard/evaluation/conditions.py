@@ -9,7 +9,7 @@ import pandas as pd
 from dashboard.evaluation.records import Model
 from segmodels.evaluation.results import ConditionScore
 
-__all__ = ["LABELS", "conditions_of", "conditions_table", "label_of"]
+__all__ = ["LABELS", "conditions_caption", "conditions_of", "conditions_table", "label_of"]
 
 LABELS: Mapping[str, str] = {
     "full": "Whole outfit",
@@ -49,6 +49,27 @@ def conditions_of(model: Model, photos: str) -> list[ConditionScore]:
     places = list(LABELS)
     found = [each for each in model.conditions if each.kind in ("flatlay", "wild") or str(each.photos) == photos]
     return sorted(found, key=lambda each: places.index(each.name) if each.name in places else len(places))
+
+
+def conditions_caption(models: Sequence[Model], photos: str) -> str:
+    """What the scores of the conditions are that the models have.
+
+    Args:
+        models: Models with conditions.
+        photos: Label of the set of photos.
+    """
+    kinds = {each.kind for model in models for each in conditions_of(model, photos)}
+    sentences = []
+    if kinds - {"flatlay", "wild"}:
+        sentences.append(
+            f"Mean IoU on the photos of {photos}, cropped to a part of the person or otherwise changed "
+            "(crops: over the classes with more than 0.2% of the pixels)."
+        )
+    if "flatlay" in kinds:
+        sentences.append("Flat-lays: accuracy on the largest garment, mean over the classes.")
+    if "wild" in kinds:
+        sentences.append("Other kinds of photo: micro F1 of the classes that the main person wears.")
+    return " ".join(sentences)
 
 
 def conditions_table(models: Sequence[Model], photos: str) -> pd.DataFrame:

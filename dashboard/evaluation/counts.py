@@ -29,7 +29,7 @@ COUNT_HEADINGS = {
     "photos": "Kind of photo",
     "how": "Judged",
     "measured_on": "Photos",
-    "share_error_raw": "Error of shares, uncalibrated",
+    "share_error_raw": "Share error, uncalibrated",
     "f1_raw": "F1, uncalibrated",
     "brier_raw": "Brier score, uncalibrated",
     "brier": "Brier score",

@@ -65,8 +65,8 @@ def kinds_caption(name: str, kinds: KindsConfig) -> str:
     lacking = "".join(f" {garment} has none: {reason}." for garment, reason in kinds.left_out.items())
     return (
         f"What {name} says a garment is within its class. {having}. A kind is named only where its probability "
-        "is high enough. Accuracy is of the garments named, with its 95% interval over photos; the last column is the "
-        f"accuracy of always answering the most frequent kind.{lacking}"
+        "is high enough. Accuracy is of the garments named, with its 95% interval over photos. Most frequent kind: "
+        f"the accuracy of always answering that one.{lacking}"
     )
 
 
@@ -74,7 +74,7 @@ KIND_HEADINGS = {
     "how": "Judged",
     "named": "Share named",
     "balanced": "Balanced accuracy",
-    "most_frequent": "Accuracy of the most frequent",
+    "most_frequent": "Most frequent kind",
 }
 """Headings of `kinds_table`."""
 

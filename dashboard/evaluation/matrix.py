@@ -167,8 +167,13 @@ def _photos_of_cell(row: Standing, second: Standing | None, taxonomy: Taxonomy, 
 
 def _share_note(each: PhotoShare, second: Standing | None) -> str:
     if second is None:
-        return f"{each.pixels:,d} pixels, {each.share:.0%} of the cell"
-    return f"{abs(each.pixels):,d} pixels {'more' if each.pixels > 0 else 'fewer'} than {second.model.name}"
+        share = "<1%" if each.share < 0.005 else f"{each.share:.0%}"
+        return f"{_pixels(each.pixels)}, {share} of the cell"
+    return f"{_pixels(abs(each.pixels))} {'more' if each.pixels > 0 else 'fewer'} than {second.model.name}"
+
+
+def _pixels(number: int) -> str:
+    return f"{number:,d} pixel{'' if number == 1 else 's'}"
 
 
 @st.fragment

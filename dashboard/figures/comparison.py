@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
-from dashboard.figures.theme import COLOURS, Theme, colour_scale, template
+from dashboard.figures.theme import COLOURS, Theme, colour_scale, ink_on, template
 from segmodels.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ __all__ = ["agreement_figure", "scores_figure"]
 
 _ROW = 27  # pixels
 _NARROWEST = 260  # pixels between the row names and the edge of a phone
-
-_INVERTED_FROM = 0.61  # value from which a number is written in the background colour
 
 
 def agreement_figure(agreements: Sequence[Agreement], taxonomy: Taxonomy, theme: Theme) -> go.Figure:
@@ -104,17 +102,14 @@ def _matrix(
 
 def _numbers(rows: Mapping[str, Sequence[float | None]], theme: Theme) -> list[dict[str, Any]]:
     """The annotations of the cells."""
-    colours = COLOURS[theme]
+    colours, scale = COLOURS[theme], colour_scale(theme)
     return [
         {
             "x": place,
             "y": name,
             "text": "–" if value is None else f"{value:.2f}",
             "showarrow": False,
-            "font": {
-                "size": 13,
-                "color": colours["ground" if value is not None and value >= _INVERTED_FROM else "ink"],
-            },
+            "font": {"size": 13, "color": colours["ink"] if value is None else ink_on(value, scale, colours)},
         }
         for name, values in rows.items()
         for place, value in enumerate(values)

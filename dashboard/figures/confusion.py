@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.evaluation.confusion import Cell, MatrixView
-from dashboard.figures.theme import COLOURS, Theme, colour_scale, contrast, difference_scale, heat_map, lay_out_cells
+from dashboard.figures.theme import COLOURS, Theme, colour_scale, difference_scale, heat_map, ink_on, lay_out_cells
 
 __all__ = ["confusion_figure"]
 
@@ -75,7 +75,7 @@ def _numbers(
             "y": row,
             "text": text,
             "showarrow": False,
-            "font": {"size": size, "color": _ink_on(depths[row, column], scale, colours)},
+            "font": {"size": size, "color": ink_on(depths[row, column], scale, colours)},
         }
         for row in places
         for column in places
@@ -136,9 +136,3 @@ def _digits(view: MatrixView, value: float) -> str:
         if size >= unit:
             return f"{sign}{size / unit:.{1 if size < 10 * unit else 0}f}{letter}"
     return f"{sign}{size:.0f}" if size else ""
-
-
-def _ink_on(depth: float, scale: Sequence[Sequence[Any]], colours: Mapping[str, Any]) -> str:
-    """The text or the background colour, whichever has more contrast with a point of the scale."""
-    colour = scale[min(len(scale) - 1, max(0, round(depth * (len(scale) - 1))))][1]
-    return str(max((colours["ink"], colours["ground"]), key=lambda each: contrast(each, colour)))

@@ -163,29 +163,36 @@ def spread_labels(
         Text positions of plotly.
     """
     width, height = _PHONE
-    taken = [(x * width - 6, y * height - 6, x * width + 6, y * height + 6) for x, y in points]
+    markers = [(x * width - 6, y * height - 6, x * width + 6, y * height + 6) for x, y in points]
+    notes: list[tuple[float, ...]] = []
     for y, text in bands:
         rows = text.split("<br>")
-        taken.append((0, y * height, max(map(len, rows)) * _LETTER, y * height + len(rows) * _LINE))
-    found = []
-    for (x, y), label in zip(points, labels, strict=True):
-        middle, level, wide = x * width, y * height, len(label) * _LETTER
-        candidates = {
-            "top center": (middle - wide / 2, level + 6),
-            "bottom center": (middle - wide / 2, level - 6 - _LINE),
-            "middle right": (middle + 8, level - _LINE / 2),
-            "middle left": (middle - 8 - wide, level - _LINE / 2),
-            "top right": (middle + 4, level + 4),
-            "bottom right": (middle + 4, level - 4 - _LINE),
-            "top left": (middle - 4 - wide, level + 4),
-            "bottom left": (middle - 4 - wide, level - 4 - _LINE),
-        }
-        boxes = {place: (a, b, a + wide, b + _LINE) for place, (a, b) in candidates.items()}
-        own = (middle - 6, level - 6, middle + 6, level + 6)
-        best = min(boxes, key=lambda place: _covered(boxes[place], [box for box in taken if box != own], width, height))
-        taken.append(boxes[best])
-        found.append(best)
-    return found
+        notes.append((0, y * height, max(map(len, rows)) * _LETTER, y * height + len(rows) * _LINE))
+    boxes = [_label_boxes(x * width, y * height, len(label)) for (x, y), label in zip(points, labels, strict=True)]
+    found: dict[int, str] = {}
+    for _ in range(3):  # later rounds know where the labels after them lie
+        for own, candidates in enumerate(boxes):
+            others: list[tuple[float, ...]] = [*markers[:own], *markers[own + 1 :], *notes]
+            others += [boxes[place][position] for place, position in found.items() if place != own]
+            costs = {position: _covered(box, others, width, height) for position, box in candidates.items()}
+            found[own] = min(costs, key=lambda position: costs[position])
+    return list(found.values())
+
+
+def _label_boxes(x: float, y: float, letters: int) -> dict[str, tuple[float, ...]]:
+    """Left, bottom, right and top of a label in each text position of plotly around a point, in pixels."""
+    wide = letters * _LETTER
+    corners = {
+        "top center": (x - wide / 2, y + 6),
+        "bottom center": (x - wide / 2, y - 6 - _LINE),
+        "middle right": (x + 8, y - _LINE / 2),
+        "middle left": (x - 8 - wide, y - _LINE / 2),
+        "top right": (x + 4, y + 4),
+        "bottom right": (x + 4, y - 4 - _LINE),
+        "top left": (x - 4 - wide, y + 4),
+        "bottom left": (x - 4 - wide, y - 4 - _LINE),
+    }
+    return {position: (left, bottom, left + wide, bottom + _LINE) for position, (left, bottom) in corners.items()}
 
 
 def _covered(box: tuple[float, ...], others: Sequence[tuple[float, ...]], width: int, height: int) -> float:
@@ -273,6 +280,7 @@ def class_figure(
             text=["–" if value is None else f"{value:.2f}" for value in shown] if few else None,
             textposition="outside",
             textfont={"size": 12, "color": colours["ink"]},
+            constraintext="none",
             cliponaxis=False,
             customdata=details,
             hovertemplate=f"%{{y}}, {model}<br>{_MEASURES[measure]} %{{x:.3f}}%{{customdata}}<extra></extra>",
@@ -288,7 +296,7 @@ def class_figure(
             hovertemplate="%{y}, Inácio et al., FPN<br>"
             f"{_MEASURES[measure]} %{{x:.3f}}, on the same photos of CCP and CFPD<extra></extra>",
         )
-    thickness = 13 if few else 10
+    thickness = 15 if few else 10
     legend = -(-(len(standings) + printed) // 2) * 20 + 8 if len(standings) + printed > 1 else 0
     figure.update_xaxes(range=[0, 1.08 if few else 1.0], title=_MEASURES[measure], showgrid=True, tickformat=".1f",
                         tickvals=[0, 0.2, 0.4, 0.6, 0.8, 1])  # fmt: skip
@@ -334,6 +342,7 @@ def condition_figure(models: Sequence[Model], photos: str, theme: Theme) -> go.F
             text=[f"{each.score:.2f}" if each else "–" for each in shown] if few else None,
             textposition="outside",
             textfont={"size": 12, "color": colours["ink"]},
+            constraintext="none",
             cliponaxis=False,
             customdata=[f"{each.measure}, {each.photos}" if each else "" for each in shown],
             hovertemplate=f"%{{y}}, {model}<br>%{{x:.3f}}: %{{customdata}}<extra></extra>",

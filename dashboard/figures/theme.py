@@ -16,6 +16,7 @@ __all__ = [
     "contrast",
     "difference_scale",
     "heat_map",
+    "ink_on",
     "lay_out_cells",
     "series",
     "template",
@@ -88,6 +89,18 @@ def difference_scale(theme: Theme) -> list[list[Any]]:
     return _spread([*colours["less"], colours["scale"][0], *colours["more"]])
 
 
+def ink_on(depth: float, scale: Sequence[Sequence[Any]], colours: Mapping[str, Any]) -> str:
+    """Colour of the text or of the background, whichever has more contrast with a point of a scale.
+
+    Args:
+        depth: Place on the scale, 0..1.
+        scale: Colour scale, as `colour_scale` gives it.
+        colours: Colours of the theme.
+    """
+    colour = scale[min(len(scale) - 1, max(0, round(depth * (len(scale) - 1))))][1]
+    return str(max((colours["ink"], colours["ground"]), key=lambda each: contrast(each, colour)))
+
+
 def _luminance(colour: str) -> float:
     """Relative luminance of `#RRGGBB` after WCAG 2.1, 0..1."""
     parts = [value / 255 for value in bytes.fromhex(colour[1:])]
@@ -121,7 +134,7 @@ def template(theme: Theme) -> go.layout.Template:
             "plot_bgcolor": colours["ground"],
             "xaxis": axis,
             "yaxis": axis,
-            "margin": {"l": 8, "r": 12, "t": 8, "b": 8},
+            "margin": {"l": 8, "r": 20, "t": 8, "b": 8},
         }
     )
 

@@ -141,7 +141,7 @@ def panels_figure(
     down = -(-len(groups) // across)
     figure = make_subplots(
         down, across, shared_xaxes="all", shared_yaxes="all", subplot_titles=list(groups),
-        horizontal_spacing=0.03, vertical_spacing=0.16 / down,
+        horizontal_spacing=0.1 / max(1, across - 1), vertical_spacing=0.16 / down,
     )  # fmt: skip
     for place, group in enumerate(groups):
         part = rows[rows["group"] == group].set_index("name").reindex(list(names)).reset_index()
@@ -161,18 +161,15 @@ def panels_figure(
     return figure
 
 
-def interval_figure(
-    rows: pd.DataFrame, theme: Theme, *, axis: str, factor: bool = True, tick: str = "+.0%"
-) -> go.Figure:
+def interval_figure(rows: pd.DataFrame, theme: Theme, *, axis: str, factor: bool = True) -> go.Figure:
     """Points with intervals around "no effect", the first row on top; grey if not significant.
 
     Args:
         rows: `name`, `value`, `low`, `high`, `significant`, `hover`, `code`.
         theme: Theme of the page.
         axis: Title of the axis.
-        factor: Whether values are factors about 1, on a logarithmic axis with a step for 0; differences about 0
-            otherwise.
-        tick: Format of differences.
+        factor: Whether values are factors about 1, on a logarithmic axis with a step for 0; differences of shares about
+            0 otherwise, marked in percentage points.
     """
     colours = COLOURS[theme]
     numbers = rows[["value", "low", "high"]].to_numpy(float)
@@ -209,7 +206,7 @@ def interval_figure(
         figure.update_xaxes(title=axis, **ticks)
     else:
         reach = max(0.02, float(np.abs([*low, *high, 0.02]).max())) * 1.08
-        figure.update_xaxes(title=axis, range=[-reach, reach], tickformat=tick, nticks=5)
+        figure.update_xaxes(title=axis, range=[-reach, reach], **_point_ticks(reach))
     figure.update_xaxes(showgrid=True)
     return _finished(figure, theme, _ROW * len(rows) + 110, legend=True, hovermode="y")
 
@@ -276,7 +273,7 @@ def forecast_figure(past: pd.DataFrame, ahead: pd.DataFrame, ink: str, theme: Th
         x=past["start"],
         y=past["share"],
         mode="lines+markers",
-        name="Seen",
+        name="Observed",
         line={"color": ink, "width": 2},
         marker={"size": 6},
         customdata=past["code"].tolist(),
@@ -368,6 +365,14 @@ def _draw_outline(figure: go.Figure, part: pd.DataFrame, ink: str, dash: str) ->
         hoverinfo="skip",
         showlegend=False,
     )
+
+
+def _point_ticks(reach: float) -> dict[str, Any]:
+    """At most five marks of an axis of differences of shares, in percentage points; it ends at `reach`, below 1.5."""
+    step = next(step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if reach < 3 * step)
+    counts = range(-int(reach / step), int(reach / step) + 1)
+    texts = [f"{100 * step * count:+.0f}".replace("-", "−") if count else "0" for count in counts]
+    return {"tickvals": [step * count for count in counts], "ticktext": texts}
 
 
 def _factor_places(factors: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:

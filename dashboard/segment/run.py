@@ -40,8 +40,8 @@ class SegmentRun(Run):
     """
 
     def __init__(self, model: str, uploads: Sequence[PhotoFile], photos: Mapping[str, Analysed]) -> None:
-        self._waking = f"1 of {len(uploads)}, {uploads[0].name}. Waking the network."
-        super().__init__(self._waking)
+        self._loading = f"1 of {len(uploads)}, {uploads[0].name}. Loading the network."
+        super().__init__(self._loading)
         self.model, self.revision = model, ""
         self.keys = [file_digest(upload.data) for upload in uploads]
         self.order = [*photos, *self.keys]
@@ -61,7 +61,7 @@ class SegmentRun(Run):
     def work(self) -> None:
         """Loads the network and analyses what is new."""
         uploads = self._uploads
-        finished(networks.loading(self.model), self._show_waking, self.check_stop)
+        finished(networks.loading(self.model), self._show_loading, self.check_stop)
         segmenter = networks.segmenter(self.model)
         self.revision = revision = segmenter.checkpoint.revision
         done = {key for key, photo in self._photos.items() if is_of(photo, self.model, revision)}
@@ -81,7 +81,7 @@ class SegmentRun(Run):
                 except Exception as error:
                     self._failed[index] = failure(uploads[index].name, error)
 
-    def _show_waking(self, seconds: float) -> None:
+    def _show_loading(self, seconds: float) -> None:
         usual = networks.usual_seconds()
         left = f" About {usual - seconds:.0f} s left." if usual - seconds >= 1 else " It takes longer than usual."
-        self.note(min(0.9, seconds / usual), self._waking + left)
+        self.note(min(0.9, seconds / usual), self._loading + left)

@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.components.charts import show_chart, show_downloads
-from dashboard.evaluation.pictures import PictureError, cards_html
+from dashboard.evaluation.pictures import cards_html
 from dashboard.shared.palette_menu import show_palettes
 from dashboard.shared.tables import headings
 from dashboard.shared.text import literal
@@ -165,7 +165,7 @@ def _photos(
         if st.button("Gallery and moodboard"):
             foot = f"{choice.title}: {behind.words(question.hemispheres)}. {line}. {date.today():%Y-%m-%d}."
             looks = partial(cache.looks, choice.location, facts.version)
-            show_gallery(question, behind, Source(read or _no_picture, looks, foot, choice.name), state)
+            show_gallery(question, behind, Source(read, looks, foot, choice.name, remark), state)
         names = partial(_names, lambda: facts.photos(view, asked, limit=_NAMES, likely=count > 0))
         show_downloads("File names", "trends-names", names, choice.name)
 
@@ -184,10 +184,6 @@ def picture_reader(choice: Choice) -> Callable[[int, str, str], bytes] | None:
     if choice.made_up or not (roots or cache.has_thumbnails(choice.location)):
         return None
     return partial(cache.archive_photo, choice.location, roots)
-
-
-def _no_picture(side: int, file_name: str, identity: str) -> bytes:
-    raise PictureError(f"No picture of {file_name} is kept. Add the photo again with thumbnails.")
 
 
 def _roots() -> tuple[Path, ...]:

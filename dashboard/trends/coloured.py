@@ -160,8 +160,8 @@ def pair_section(question: Question, *, first: str = "", second: str = "", fine:
     sure = int(table["significant"].sum())
     caption = (
         f"{outfits_in_words(count).capitalize()} "
-        f"with {first} and {second} found. Lift of their main colours; {sure} of "
-        f"{len(table)} pairs are significant (Fisher's exact test (mid-p) on counts rounded to whole "
+        f"with {first} and {second} found. Lift of their main colours. Significant: {sure} of "
+        f"{len(table)} pairs (Fisher's exact test (mid-p) on counts rounded to whole "
         f"outfits, Benjamini-Hochberg, {SIGNIFICANT:.0%}); the others are pale. {question.counted}"
         f"{question.left_out()}"
     )

@@ -83,8 +83,8 @@ def pair_comparison_section(question: Question, *, against: Against) -> Section:
     less = f" Shown: the {_SHOWN} that differ most." if len(table) > len(shown) else ""
     caption = (
         f"Share of outfits with both garments in {against.label} ({outfits_in_words(size.outfits)}), minus that in "
-        f"{against.other_label} ({number(other_size.outfits)}), with 95% intervals (Newcombe). {sure} of {len(table)} "
-        f"pairs differ significantly (score test, Benjamini-Hochberg, {SIGNIFICANT:.0%}); the others are "
+        f"{against.other_label} ({number(other_size.outfits)}), with 95% intervals (Newcombe). Significant: {sure} of "
+        f"{len(table)} pairs (score test, Benjamini-Hochberg, {SIGNIFICANT:.0%}); the others are "
         f"hollow.{less}{against.note} {here.counted}"
     )
     words = "; ".join(f"{row['name']} {100 * row['value']:+.1f} points" for row in records(shown[shown["significant"]]))
@@ -93,7 +93,7 @@ def pair_comparison_section(question: Question, *, against: Against) -> Section:
         "trends-pairs-compared",
         "Pairs, compared",
         caption,
-        interval_figure(shown, question.theme, axis="Difference in share of outfits", factor=False),
+        interval_figure(shown, question.theme, axis="Difference in share of outfits (points)", factor=False),
         table,
         words or "No pair differs significantly.",
         pair_change_finding(table, against.label, against.other_label),
@@ -131,7 +131,7 @@ def colour_comparison_section(question: Question, *, against: Against, garment: 
     sure = int(table["significant"].sum())
     caption = (
         f"Filled: {against.label} ({outfits_in_words(size)} with {garment}); hollow: {against.other_label} "
-        f"({number(other_size)}). 95% intervals (Wilson); {sure} of {len(table)} colours differ significantly (score "
+        f"({number(other_size)}). 95% intervals (Wilson). Significant: {sure} of {len(table)} colours (score "
         f"test, Benjamini-Hochberg, {SIGNIFICANT:.0%}).{against.note} {here.counted}{here.left_out()}"
     )
     figure = share_figure(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
+from dashboard.evaluation.pictures import PictureError
 from dashboard.shared import audit
 from dashboard.shared.text import literal
 from dashboard.shared.visitor import principal
@@ -43,16 +44,19 @@ class Source:
     """Where the pictures of a gallery come from.
 
     Args:
-        read: Function that gives the picture of a side, a file name and an id, or raises `PictureError`.
+        read: Function that gives the picture of a side, a file name and an id, or raises `PictureError`; None where
+            there are no photos, so that class maps are shown.
         looks: Function that gives what is compared of the outfits of the archive, or raises `ArchiveError`.
         note: Archive, filters and date, for the foot of a moodboard.
         archive: Name of the archive, for the audit log.
+        remark: Sentence on why class maps are shown, if `read` is None.
     """
 
-    read: Callable[[int, str, str], bytes]
+    read: Callable[[int, str, str], bytes] | None
     looks: Callable[[], Looks]
     note: str
     archive: str
+    remark: str = ""
 
 
 @st.dialog("Gallery", width="large")
@@ -72,7 +76,7 @@ def show_gallery(question: Question, behind: Behind, source: Source, state: Tren
         st.button(literal(f"Back to {words}"), on_click=state.look_like, args=(None,))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         order = ORDERS[0] if alike else _order(found)
-        outlines = st.toggle("Outlines", True, key="trends-gallery-outlines")
+        outlines = source.read is not None and st.toggle("Outlines", True, key="trends-gallery-outlines")
         pages = max(1, -(-len(found) // _ON_PAGE))
         page = 1
         if pages > 1:
@@ -102,7 +106,9 @@ def show_gallery(question: Question, behind: Behind, source: Source, state: Tren
                     on_click=state.look_like,
                     args=((shown.photo_id, int(person), words),),
                 )
-    if lacking:
+    if source.read is None and source.remark:
+        st.caption(literal(source.remark))
+    elif lacking:
         st.caption(
             f"{lacking:,} of these have no thumbnail; their class map is shown. Add the photos again with "
             "thumbnails, or set GARMENTSCOPE_PHOTOS to their folder."
@@ -113,9 +119,11 @@ def show_gallery(question: Question, behind: Behind, source: Source, state: Tren
 def _behind(question: Question, behind: Behind, words: str) -> pd.DataFrame:
     """The outfits behind a number, the most probable first."""
     facts, view, asked = question.facts, question.view, behind.conditions
-    found = facts.matches(view, asked, limit=_MOST, likely=facts.count(view, asked) > 0)
+    likely = facts.count(view, asked) > 0
+    found = facts.matches(view, asked, limit=_MOST, likely=likely)
     more = f"; the first {_MOST:,} by presence are here" if len(found) == _MOST else ""
-    st.caption(literal(f"{words}: {len(found):,} outfit{'' if len(found) == 1 else 's'}{more}."))
+    outfits = f"{len(found):,} outfit{'' if len(found) == 1 else 's'}{more}"
+    st.caption(literal(f"{words}: {outfits if likely else 'no outfit at 50% or more; the likeliest come first'}."))
     return found
 
 
@@ -160,7 +168,11 @@ def _drawn(
     def draw(picture: bytes, class_map: bytes | None) -> bytes:
         return cache.drawn_picture(picture, class_map, str(facts.version), classes, outlines, side, facts.whole)
 
-    return pictures_of(rows, maps, facts.whole, partial(source.read, LARGE), draw)
+    return pictures_of(rows, maps, facts.whole, partial(source.read, LARGE) if source.read else _no_picture, draw)
+
+
+def _no_picture(file_name: str, identity: str) -> bytes:
+    raise PictureError(f"No picture of {file_name} is kept.")
 
 
 def _moodboard(

@@ -167,7 +167,7 @@ def movement_section(question: Question, *, period: Period = "month", of: str = 
     caption = (
         f"{outfits_in_words(size.dated, 'dated').capitalize()}, "
         f"by {period}. Odds ratio per year with 95% interval, from binomial "
-        f"regression{season}. {sure} of {len(table)} are significant (Benjamini-Hochberg, {SIGNIFICANT:.0%}); the "
+        f"regression{season}. Significant: {sure} of {len(table)} (Benjamini-Hochberg, {SIGNIFICANT:.0%}); the "
         f"others are hollow.{less}{question.southern(period)} {question.counted}"
     )
     if of == KINDS:

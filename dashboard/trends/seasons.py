@@ -74,7 +74,7 @@ def season_section(question: Question, *, period: Period = "fashion season", col
     caption = (
         f"{names[0]} ({outfits_in_words(sizes[now].item())}) compared with {names[1]} "
         f"({number(sizes[before].item())}): difference of {'the share of the garment' if colours else 'shares'}, with "
-        f"95% intervals (Newcombe). {sure} of {len(table)} are significant (score test, Benjamini-Hochberg, "
+        f"95% intervals (Newcombe). Significant: {sure} of {len(table)} (score test, Benjamini-Hochberg, "
         f"{SIGNIFICANT:.0%}); the others are hollow.{less}{question.southern(period)} {question.counted}"
     )
     if colours:
@@ -85,7 +85,7 @@ def season_section(question: Question, *, period: Period = "fashion season", col
         "trends-season",
         f"{names[0]} compared with {names[1]}",
         caption,
-        interval_figure(shown, question.theme, axis="Difference in share", factor=False),
+        interval_figure(shown, question.theme, axis="Difference in share (points)", factor=False),
         table,
         words or "Nothing differs significantly.",
         season_finding(table, *names),

@@ -113,7 +113,7 @@ def matrix_section(question: Question, *, measure: Measure = "lift") -> Section:
     sure = int(table["significant"].sum())
     caption = (
         f"{outfits_in_words(size.outfits).capitalize()}. "
-        f"{_MEANINGS[measure]} {sure} of {len(table)} pairs occur together "
+        f"{_MEANINGS[measure]} {sure} of {len(table)} pairs occur{'s' * (sure == 1)} together "
         f"significantly more, or less, often than by chance: {_TESTED}. The others are pale. "
         f"{question.counted}"
     )
@@ -171,9 +171,9 @@ def rule_section(question: Question, *, parts: int = 2, only_sure: bool = True) 
     once = "" if parts == 3 else " Each pair is listed once, in the direction of the larger confidence."
     caption = (
         f"{outfits_in_words(size.outfits).capitalize()}. Lift with {_INTERVAL}; support, "
-        f"confidence in both directions and p are in the tooltip and the table. {int(table['significant'].sum())} of "
-        f"{len(table)} rules with at least five outfits are significant: {_TESTED}. Shown: the {len(shown)} "
-        f"strongest.{once} {question.counted}"
+        f"confidence in both directions and p are in the tooltip and the table. Significant: "
+        f"{int(table['significant'].sum())} of {len(table)} rules with at least five outfits, {_TESTED}. "
+        f"Shown: the {len(shown)} strongest.{once} {question.counted}"
     )
     figure = interval_figure(shown.reset_index(drop=True), question.theme, axis="Lift")
     words = "; ".join(f"{name} lift {lift:.2f}" for name, lift in zip(shown["name"], shown["lift"], strict=True))
@@ -226,7 +226,7 @@ def companion_section(question: Question, *, garment: str = "") -> Section:
         f"{SIGNIFICANT:.0%}). {question.counted}"
     )
     figure = interval_figure(
-        shown, question.theme, axis=f"Share with {garment} minus share without (points)", factor=False, tick="+.0%"
+        shown, question.theme, axis=f"Share with {garment} minus share without (points)", factor=False
     )
     words = "; ".join(f"{row['name']} {round(100 * row['value']):+d} points" for row in records(shown))
     return Section(

@@ -217,9 +217,9 @@ def groups_section(question: Question, *, by: str = SEASON) -> Section:
     sure = int(table.groupby("garment")["significant"].first().sum())
     sizes = ", ".join(f"{group} {number(table.loc[table['group'] == group, 'of'].iloc[0])}" for group in groups)
     caption = (
-        f"Outfits: {sizes}. 95% intervals (Wilson){question.allowing}. {sure} of {len(order)} garments differ "
-        f"significantly between the groups (chi-squared test, Benjamini-Hochberg, {SIGNIFICANT:.0%}); the others are "
-        f"pale.{question.southern('season') if by == SEASON else ''} {question.counted}"
+        f"Outfits: {sizes}. 95% intervals (Wilson){question.allowing}. Significant differences between the "
+        f"groups: {sure} of {len(order)} garments (chi-squared test, Benjamini-Hochberg, {SIGNIFICANT:.0%}); the "
+        f"others are pale.{question.southern('season') if by == SEASON else ''} {question.counted}"
     )
     figure = panels_figure(shown, groups, list(order), class_inks(question.facts), question.theme)
     words = "; ".join(

@@ -9,7 +9,7 @@ from typing import Any, ParamSpec
 import torch
 from torch import nn
 
-__all__ = ["check_batch", "drop_unused", "dry_run", "without_unused"]
+__all__ = ["check_batch", "dry_run", "without_unused"]
 
 Arguments = ParamSpec("Arguments")
 
@@ -35,7 +35,14 @@ def dry_run(network: nn.Module, photos: tuple[int, int, int, int]) -> tuple[dict
 
 
 def without_unused(build: Callable[Arguments, nn.Module]) -> Callable[Arguments, nn.Module]:
-    """Lets a function that builds networks drop what is unused, which is looked for once for the same arguments."""
+    """Lets a function that builds networks remove the modules whose parameters get no gradient from the logits.
+
+    Libraries build encoders whole even where a decoder takes only the first maps. What is left over makes checkpoints
+    larger, and stops distributed training. It is looked for once for the same arguments.
+
+    Args:
+        build: Function that builds networks that map `(2, 3, 64, 64)` to logits.
+    """
     known: dict[str, set[str]] = {}
 
     @wraps(build)
@@ -48,18 +55,6 @@ def without_unused(build: Callable[Arguments, nn.Module]) -> Callable[Arguments,
         return network
 
     return build_and_drop
-
-
-def drop_unused(network: nn.Module) -> None:
-    """Removes, in place, the modules whose parameters get no gradient from the logits.
-
-    Libraries build encoders whole even where a decoder takes only the first maps. What is left over makes checkpoints
-    larger, and stops distributed training.
-
-    Args:
-        network: Network that maps `(2, 3, 64, 64)` to logits.
-    """
-    _drop(network, "", _used(network))
 
 
 def _used(network: nn.Module) -> set[str]:

@@ -13,7 +13,7 @@ from torchvision.models.segmentation import deeplabv3_resnet50
 from segmodels import architectures
 from segmodels.architectures import ARCHITECTURES, build, check_batch
 from segmodels.architectures.channels import scale_channels
-from segmodels.architectures.dry_run import drop_unused, dry_run
+from segmodels.architectures.dry_run import dry_run, without_unused
 from segmodels.architectures.padding import PadToStride
 from segmodels.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from segmodels.checkpoints.config import CheckpointConfig
@@ -341,7 +341,7 @@ def test_what_is_unused_goes_and_nothing_else_changes() -> None:
     network = _Wasteful()
     before = {name: values.clone() for name, values in network.state_dict().items()}
     photos = torch.randn(2, 3, 8, 8)
-    drop_unused(network)
+    without_unused(lambda: network)()
     assert network.training
     assert set(network.state_dict()) == {name for name in before if name.startswith("used.")}
     for name, values in network.state_dict().items():

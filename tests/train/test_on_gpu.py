@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import train.analysis.probe
 import train.data.split
 import train.detector.fit
+import train.detector.judge
 from segmodels.architectures import ARCHITECTURES, build
 from segmodels.architectures.ssd import ssd_lite0
 from segmodels.checkpoints.catalog import EMBEDDED
@@ -37,7 +38,8 @@ from train.analysis.crossval import crossval
 from train.analysis.evaluate import evaluate
 from train.analysis.grid import Grid
 from train.analysis.probe import probe
-from train.detector.fit import PersonRecipe, detection_loss, evaluate_scenes, fit_person, list_bystanders
+from train.detector.fit import PersonRecipe, detection_loss, fit_person, list_bystanders
+from train.detector.judge import evaluate_scenes
 from train.recipe import RECIPES, Recipe, load_recipe
 from train.segmentation.fit import fit
 from train.segmentation.lightning_module import SegmentationModule
@@ -347,8 +349,8 @@ def test_the_detectors_loss_is_that_of_the_processor_and_does_not_wait(gpu: Fake
 def _few_photos(monkeypatch: pytest.MonkeyPatch) -> None:
     ids = [f"{number:04}" for number in range(1, 6)]
     monkeypatch.setattr(train.detector.fit, "fold_ids", lambda name, fold: (ids[:4], ids[4:]))
-    monkeypatch.setattr(train.detector.fit, "_EVALUATION_SIDE", 96)
-    monkeypatch.setattr(train.detector.fit, "_SEGMENTED_SCENES", 2)
+    monkeypatch.setattr(train.detector.judge, "_EVALUATION_SIDE", 96)
+    monkeypatch.setattr(train.detector.judge, "_SEGMENTED_SCENES", 2)
 
 
 def fit_detector(out: Path, root: Path, device: torch.device, precision: str, **changes: Any) -> list[dict[str, float]]:

@@ -14,14 +14,8 @@ from train.analysis.evaluate import check_writable, write_json
 from train.analysis.flatlays import choice_ids
 from train.commands.shared import MODEL, Subparsers, open_segmenter, photos_of, precision_of
 from train.data.split import fold_ids, read_ids
-from train.detector.fit import (
-    PersonRecipe,
-    evaluate_person,
-    evaluate_scenes,
-    fit_person,
-    keep_detector_evaluation,
-    list_bystanders,
-)
+from train.detector.fit import PersonRecipe, fit_person, list_bystanders
+from train.detector.judge import evaluate_person, evaluate_scenes, keep_detector_evaluation
 
 __all__ = ["add_evaluate_person", "add_evaluate_scenes", "add_fit_person", "add_list_bystanders"]
 

@@ -1,8 +1,8 @@
 """The viewer: a photo and its class map are sent to the browser once, and explored there.
 
-Opacity, class chips, confidence threshold, outlines, wipe, zoom and the reading under the pointer are all answered in
-`viewer.js`; none of them asks the server. A mount shows one stage with its table of garments, or two to four stages of
-one photo side by side under one set of controls and one zoom, with a wipe between any two of them.
+Opacity, class chips, confidence threshold, outlines, wipe, zoom and the reading under the pointer are all answered by
+the scripts in this folder; none of them asks the server. A mount shows one stage with its table of garments, or two to
+four stages of one photo side by side under one set of controls and one zoom, with a wipe between any two of them.
 """
 
 from __future__ import annotations
@@ -337,10 +337,15 @@ _SKELETON = """
 </div>
 """
 
-_FOLDER = Path(__file__).parent
+
+def _joined(*names: str) -> str:
+    """Files of this folder as one: a component has one script and one style sheet."""
+    return "\n".join((Path(__file__).parent / name).read_text(encoding="utf-8") for name in names)
+
+
 _component = st.components.v2.component(
     "garmentscope_viewer",
     html=_SKELETON,
-    css=(_FOLDER / "viewer.css").read_text(encoding="utf-8"),
-    js=(_FOLDER / "viewer.js").read_text(encoding="utf-8"),
+    css=_joined("viewer.css", "controls.css", "narrow.css"),
+    js=_joined("words.js", "pictures.js", "stage.js", "table.js", "viewer.js"),
 )

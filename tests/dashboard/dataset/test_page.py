@@ -64,7 +64,7 @@ def test_photos_and_labels_can_be_counted_instead(opened: Open) -> None:
     page = opened()
     assert "masks, Background excluded." in said(page)
     page.segmented_control(key="dataset-measure").set_value("photos").run()
-    assert "Share of the 900 photos with a mask that show it." in said(page)
+    assert "Number of the 900 photos with a mask that show it." in said(page)
     assert '>coat</td><td class="number">206</td>' in tables(page)
     page.segmented_control(key="dataset-level").set_value("labels").run()
     assert "No pixel is labelled clogs, intimate, panties or swimwear." in said(page)

@@ -7,7 +7,7 @@ from scored import LABEL, PHOTOS, evaluation, judged, write_model
 from streamlit.testing.v1 import AppTest
 from streamlit_page import opened
 
-from dashboard.evaluation.conditions import LABELS, conditions_of, conditions_table
+from dashboard.evaluation.conditions import LABELS, conditions_caption, conditions_of, conditions_table
 from dashboard.evaluation.records import Model, read_model
 from dashboard.figures import Theme, condition_figure
 from segmodels.evaluation.results import ConditionScore, EvaluatedPhotos, to_json
@@ -51,6 +51,13 @@ def test_those_of_the_same_photos_in_the_pages_order(model: Model) -> None:
     table = conditions_table([model], LABEL)
     assert table["photos"].tolist() == ["Whole outfit", "Bust", "Other kinds of photo", "Bust, grey"]
     assert table["measured_on"].tolist()[2] == "photos of other kinds (38 photos)"
+
+
+def test_the_caption_explains_only_scores_that_are_there(model: Model) -> None:
+    said = conditions_caption([model], LABEL)
+    assert "cropped to a part" in said and "Other kinds of photo: micro F1" in said and "Flat-lays" not in said
+    elsewhere = conditions_caption([model], "other photos")
+    assert elsewhere == "Other kinds of photo: micro F1 of the classes that the main person wears."
 
 
 @pytest.mark.parametrize(

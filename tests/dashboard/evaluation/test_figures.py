@@ -61,6 +61,8 @@ def test_labels_keep_apart_on_a_phone() -> None:
     places = spread_labels(crowd, names, [(0.9, "Inácio fpn 0.657")])
     assert len(places) == len(names) and len(set(places)) > 2
     assert spread_labels([(0.5, 0.5), (0.5, 0.54)], ["one", "other"]) == ["bottom center", "top center"]
+    places = spread_labels([(0.31, 0.41), (0.43, 0.41), (0.38, 0.41)], ["a_long_name"] * 3)
+    assert places == ["bottom left", "bottom center", "top center"], "the first gives way to the last"
     (edge,) = spread_labels([(0.99, 0.5)], ["a_long_name"])
     assert "left" in edge
 

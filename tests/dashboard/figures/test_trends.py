@@ -58,6 +58,14 @@ def test_factors_beyond_the_axis_stand_on_steps_that_say_so() -> None:
     assert at[1 / 16] == "1/16" and at[16] == "16"
 
 
+def test_differences_are_marked_in_points() -> None:
+    rows = over_time((0.1, -0.3, 0.2), (-0.01, -0.02, 0.0)).assign(significant=True, name=list("ab"))
+    axis = interval_figure(rows, "light", axis="Difference (points)", factor=False).layout.xaxis
+    assert list(axis.ticktext) == ["−20", "0", "+20"] and list(axis.tickvals) == pytest.approx([-0.2, 0, 0.2])
+    whole = interval_figure(rows.assign(low=-1.0), "light", axis="Difference (points)", factor=False).layout.xaxis
+    assert list(whole.ticktext) == ["−100", "−50", "0", "+50", "+100"]
+
+
 def test_the_colour_of_0_in_a_matrix_is_that_of_a_quarter_and_says_so() -> None:
     lifts = [0, 0.1, 0.25, 1, 9]
     rows = pd.DataFrame({"first": "a", "second": list("vwxyz"), "value": lifts, "text": ["0", "0.1", "0.3", "1", "9"]})

@@ -86,6 +86,15 @@ def test_photos_of_the_gallery_become_a_moodboard(page: AppTest) -> None:
     assert "Hat: 10 outfits." in said(page)
 
 
+def test_a_gallery_without_photos_shows_class_maps_and_says_why(page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GARMENTSCOPE_PHOTOS", raising=False)
+    opened(page, archive="ccp", photos='trends-shares:{"worn": ["Romper"]}')
+    widget(page.button, "Gallery and moodboard").click().run()
+    assert "Romper: no outfit at 50% or more; the likeliest come first." in said(page)
+    assert "Outlines" not in [each.label for each in page.toggle]
+    assert said(page).count("set GARMENTSCOPE_PHOTOS to the folder") == 2, "beside the chart and in the gallery"
+
+
 @pytest.mark.parametrize(
     ("tab", "title"),
     [

@@ -12,23 +12,15 @@ from PIL import Image
 from torchvision.models.detection.ssd import SSD
 
 import train.detector.fit as module
+import train.detector.judge
 from segmodels.architectures.ssd import ssd_lite0
 from segmodels.datasets import Dataset, DatasetError
 from segmodels.datasets.flatlay import FlatLays, read_flatlays
 from segmodels.inference.detector import load_detector
 from train.__main__ import main
-from train.detector.fit import (
-    PersonRecipe,
-    Scenes,
-    detection_loss,
-    detection_scores,
-    evaluate_person,
-    fit_person,
-    list_bystanders,
-    open_source,
-    read_bystanders,
-)
-from train.detector.scenes import Scene
+from train.detector.bystanders import open_source, read_bystanders
+from train.detector.fit import PersonRecipe, Scenes, detection_loss, fit_person, list_bystanders
+from train.detector.judge import evaluate_person
 from train.resume import FitError
 
 RECIPE = PersonRecipe(side=64, second_side=96, cache_side=72, batch_size=4, epoch_scenes=8, epochs=2, bystanders=False)
@@ -93,40 +85,6 @@ def test_a_loss_that_is_no_number_is_one_sentence(root: Path, tmp_path: Path, mo
     assert all(values.isfinite().all() for values in kept["best"].values())
 
 
-def a_scene(people: list[list[float]], unknown: list[list[float]] | None = None) -> Scene:
-    picture = np.zeros((100, 100, 3), np.uint8)
-    shapes = (np.array(rows, float).reshape(-1, 4) for rows in (people, unknown or []))
-    return Scene(picture, picture[..., 0], *shapes)
-
-
-def test_scores_by_hand() -> None:
-    scenes = [
-        a_scene([[0, 0, 10, 40], [50, 50, 70, 90]]),
-        a_scene([[20, 20, 40, 80]], [[60, 0, 100, 100]]),
-        a_scene([]),
-    ]
-    found = [
-        np.array(
-            [[0, 0, 10, 38, 0.9], [1, 0, 10, 40, 0.8], [52, 50, 70, 90, 0.4]]
-        ),  # a hit, the same again, an unsure hit
-        np.array([[70, 10, 90, 90, 0.95], [0, 0, 10, 10, 0.7]]),  # an unknown, a wrong one
-        np.array([[5, 5, 20, 40, 0.6]]),  # a wrong one
-    ]
-    scores = detection_scores(found, scenes)
-    assert scores["people"] == 3
-    assert scores["recall"] == pytest.approx(1 / 3)
-    assert scores["precision"] == pytest.approx(1 / 4), "0.9 is right; 0.8, 0.7 and 0.6 are wrong; 0.95 does not count"
-    assert scores["false_boxes"] == pytest.approx(3 / 3)
-    assert scores["average_precision"] == pytest.approx((1 / 1 + 2 / 5) / 3)
-    assert detection_scores([np.empty((0, 5))], [a_scene([])]) == {
-        "people": 0,
-        "average_precision": None,
-        "recall": None,
-        "precision": None,
-        "false_boxes": 0,
-    }
-
-
 def test_scenes_are_numbered(dataset: Dataset) -> None:
     source = open_source(dataset, dataset.ids, 72, bystanders=False)
     first, later = Scenes(source, 64, 0, range(0, 4)), Scenes(source, 64, 0, range(2, 4))
@@ -173,23 +131,6 @@ def test_a_fit_that_was_stopped_goes_on_as_if_it_had_not_been(
         list_bystanders(tmp_path / "nowhere", root, listed)
 
 
-def test_bystanders_by_photo(tmp_path: Path) -> None:
-    path = tmp_path / "list.csv"
-    path.write_text("id,left,top,right,bottom\n0001,0,0.5,0.25,1\n0001,0.5,0.5,0.75,1\n0004,0,0,1,1\n")
-    listed = read_bystanders(path)
-    assert listed["0001"].tolist() == [[0, 0.5, 0.25, 1], [0.5, 0.5, 0.75, 1]] and listed["0004"].shape == (1, 4)
-    with pytest.raises(DatasetError, match="There is no list of bystanders"):
-        read_bystanders(tmp_path / "nowhere.csv")
-
-
-def test_the_stored_list_knows_only_shares_of_photos() -> None:
-    listed = read_bystanders()
-    assert len(listed) > 100
-    for photo_id, of_photo in listed.items():
-        assert len(photo_id) == 4
-        assert (of_photo[:, :2] < of_photo[:, 2:]).all() and of_photo.min() >= 0 and of_photo.max() <= 1
-
-
 def made_flatlays(folder: Path) -> FlatLays:
     """Two photos of a garment that lies on a floor."""
     (folder / "photos").mkdir(parents=True)
@@ -233,7 +174,7 @@ def test_a_fit_goes_on_from_a_detector(root: Path, tmp_path: Path, capsys: pytes
 def test_the_commands_judge_a_detector(
     root: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(module, "_EVALUATION_SIDE", 96)
+    monkeypatch.setattr(train.detector.judge, "_EVALUATION_SIDE", 96)
     detector = fit_person(replace(RECIPE, epochs=1), root, tmp_path / "run", workers=0)
     ids, out = tmp_path / "ids.txt", tmp_path / "scores.json"
     ids.write_text("0001\n0002\n")
