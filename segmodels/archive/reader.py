@@ -12,7 +12,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from segmodels.archive.changes import visible_parts
-from segmodels.archive.parts import EARLIEST, LATEST, Look, look_at, look_of
+from segmodels.archive.parts import EARLIEST, LATEST, TAG_TWICE, Look, has_tag_twice, look_at, look_of
 from segmodels.archive.place import ArchiveError, Place
 from segmodels.archive.rows import ADDED_LATER, SCHEMA
 from segmodels.archive.version import Version
@@ -164,6 +164,8 @@ class Reader:
                 with self._place.filesystem.open_input_file(self._place.path(part)) as stream:
                     for batch in pq.ParquetFile(stream).iter_batches():
                         batch.validate(full=True)
+                        if has_tag_twice(batch):
+                            raise pa.ArrowInvalid(TAG_TWICE)
             except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
                 look = look_of(error)
                 if not look.passing:
