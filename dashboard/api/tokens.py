@@ -30,6 +30,7 @@ from dashboard.shared.principal import Principal
 from dashboard.shared.visitor import identifier
 from segmodels.errors import GarmentscopeError
 from segmodels.files import replacing
+from segmodels.sentences import first_line
 from segmodels.settings import read_settings
 
 __all__ = [
@@ -209,7 +210,7 @@ class Tokens:
             except FileNotFoundError:
                 self._found, self._stamp = {}, None
             except (OSError, ValueError, KeyError, TypeError) as error:
-                raise TokenError(f"{self._file} cannot be read as a file of tokens: {error}.") from error
+                raise TokenError(f"{self._file} cannot be read as a file of tokens: {first_line(error)}.") from error
             return self._found
 
     def _write(self, tokens: Mapping[str, Token]) -> None:

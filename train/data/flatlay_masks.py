@@ -39,6 +39,7 @@ from segmodels.datasets.flatlay import FlatLay, FlatLays, read_flatlays
 from segmodels.files import replacing
 from segmodels.inference.segmenter import Segmenter
 from segmodels.photo import PhotoError
+from segmodels.sentences import first_line
 from segmodels.taxonomy import UNLABELLED, Taxonomy
 from train.analysis.flatlays import training_ids
 
@@ -297,7 +298,9 @@ def _read_mask(path: Path, photo: FlatLay, taxonomy: Taxonomy) -> np.ndarray:
         with Image.open(path) as image:
             ids = np.array(image)
     except OSError as error:
-        raise DatasetError(f"{path} cannot be read: {error}. Make it again: python -m train mask-flatlays.") from None
+        raise DatasetError(
+            f"{path} cannot be read: {first_line(error)}. Make it again: python -m train mask-flatlays."
+        ) from None
     if ids.ndim != 2 or ids.dtype != np.uint8 or not {*np.unique(ids)} <= {0, taxonomy[photo.garment].id, UNLABELLED}:
         raise DatasetError(f"{path} is no mask of a {photo.garment}. Make it again: python -m train mask-flatlays.")
     return ids

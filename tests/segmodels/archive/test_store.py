@@ -527,6 +527,18 @@ def test_a_file_in_the_place_of_an_archive_is_said_to_be_one(tmp_path: Path) -> 
         assert "rrno" not in str(error.value)
 
 
+@pytest.mark.parametrize("uri", ["s3://", "s3://?region=eu-west-1", "gs://"])
+def test_a_uri_without_a_bucket_is_a_sentence(uri: str) -> None:
+    with pytest.raises(ArchiveError, match=r"names no bucket. Write it as (s3|gs)://bucket/folder\.$"):
+        Archive(uri)
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_no_archive_is_beside_another_under_a_name_that_is_none(archive: Archive, name: str) -> None:
+    with pytest.raises(ArchiveError, match="is not a name of a folder"):
+        archive.place.beside(name)
+
+
 @pytest.mark.parametrize(
     ("uri", "asked"),
     [
