@@ -275,7 +275,8 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     judged = observe_framings(segmenter, dataset, others) if others else []
     judged += observe_flatlays(segmenter, test) if flatlays else []
     where = EvaluatedPhotos(dataset=dataset.name, split="ids", ids_file=arguments.ids.name if arguments.ids else "")
-    calibration = replace(calibration, judged_on=tuple(judge(calibration, judged, segmenter.taxonomy, where)))
+    scores = tuple(judge(calibration, judged, segmenter.taxonomy, where))
+    calibration = replace(calibration, judged_on=scores, weights=segmenter.checkpoint.revision)
     keep_calibration(folder, calibration)
     for each in (*calibration.fitted_on, *calibration.judged_on):
         print(judgement_sentence(each))
