@@ -112,8 +112,8 @@ def open_soft_labels(
                         file.write(_asked(teacher, cache.pair(index)[0], shape).tobytes())
     except OSError as error:
         raise DatasetError(
-            f"The cache {home} cannot be written: {first_line(error)}. Free space there, or set GARMENTSCOPE_CACHE to a "
-            "folder that can be written."
+            f"The cache {home} cannot be written: {first_line(error)}. Free space there, or set GARMENTSCOPE_CACHE to "
+            "a folder that can be written."
         ) from None
     values = np.memmap(path, np.uint8, "r").reshape(-1, len(teacher.taxonomy))
     return SoftLabels({index: place for place, index in enumerate(indices)}, shapes, values)
