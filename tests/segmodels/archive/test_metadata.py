@@ -370,3 +370,21 @@ def test_an_encoding_that_is_none_of_text_is_a_sentence(encoding: str) -> None:
 def test_a_table_that_is_not_in_the_encoding_chosen_is_a_sentence(encoding: str) -> None:
     with pytest.raises(ArchiveError, match="^looks.csv is not in .* Choose another encoding.$"):
         parse_metadata("photo,city\na.jpg,Göß\xff\n".encode("cp1252"), "looks.csv", encoding=encoding)
+
+
+@pytest.mark.parametrize("nothing", ["NULL", "NaN", "nan", "<NA>", "NaT", "\\N", "#N/A", "#REF!"])
+def test_what_other_programs_write_for_nothing_is_nothing(nothing: str) -> None:
+    found = parse_metadata(f"file_name,date,market\na.jpg,{nothing},{nothing}\n".encode(), "looks.csv")
+    assert found.entries[0].tags == {} and found.entries[0].taken_at is None and found.notes == []
+
+
+def test_a_blank_before_a_quotation_mark_splits_no_cell() -> None:
+    found = parse_metadata(b'file_name, market\na.jpg, "Paris, France"\n', "looks.csv")
+    assert found.entries[0].tags == {"market": "Paris, France"} and found.notes == []
+
+
+@pytest.mark.parametrize("encoding", ["unicode_escape", "raw_unicode_escape", "utf-7"])
+def test_halves_of_characters_are_refused_with_the_encoding(encoding: str) -> None:
+    half = {"utf-7": b"+2AA-"}.get(encoding, rb"\ud800")
+    with pytest.raises(ArchiveError, match=f"looks.csv is not in {encoding}. Choose another encoding"):
+        parse_metadata(b"file_name,market\na.jpg," + half + b"\n", "looks.csv", encoding=encoding)
