@@ -131,7 +131,7 @@ def test_of_two_columns_the_one_with_names_of_photos_is_taken() -> None:
         (b'photo,"market\na.jpg,Milan\n', "quotation mark in the row of line 1"),
         (b"photo," + b",".join(b"c%d" % n for n in range(100_000)), "has 100,001 columns; 1,000 are allowed"),
         (b"a.jpg,Milan\nb.jpg,Paris\n", "no header: its first line is a row"),
-        (b'photo,market\na.jpg,"' + b"x" * 200_000, "not a valid CSV: field larger"),
+        (b'photo,market\na.jpg,"' + b"x" * 200_000, "not a valid CSV: a cell is far too long"),
     ],
 )
 def test_a_file_that_is_no_such_csv_is_a_sentence(data: bytes, message: str) -> None:
