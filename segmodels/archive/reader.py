@@ -23,6 +23,10 @@ __all__ = ["Reader"]
 _FITTING_DATE = (
     f"CASE WHEN taken_at >= '{EARLIEST:%Y-%m-%d}' AND taken_at < '{LATEST:%Y-%m-%d}' THEN taken_at END AS taken_at"
 )
+_NEVER_EMPTY = {  # pages need them, and other programs may leave them empty
+    "file_name": "coalesce(file_name, photo_id) AS file_name",
+    "class_map": "coalesce(class_map, ''::BLOB) AS class_map",
+}
 _WRONG_QUERY = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.OutOfMemoryException)
 _ATTEMPTS = 5  # attempts at reading while another process rewrites parts
 
@@ -177,6 +181,7 @@ class Reader:
         """The columns of `SCHEMA` for a SELECT: nulls for what no part has, and no dates that no page can draw."""
         there = set(SCHEMA.names) if self._place.local is None else set().union(*(look.columns for look in looks))
         columns = dict(zip(SCHEMA.names, SCHEMA.names, strict=True))
+        columns |= _NEVER_EMPTY
         columns |= {name: f"NULL::{kind} AS {name}" for name, kind in ADDED_LATER.items() if name not in there}
         if not all(look.dates_fit for look in looks):
             columns["taken_at"] = _FITTING_DATE

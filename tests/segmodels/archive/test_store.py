@@ -464,6 +464,13 @@ def test_a_tag_twice_in_a_row_hides_no_other_part_and_is_mended(archive: Archive
     assert [dict(tags) for tags in rows_of(archive)["tags"]] == [{"market": "North"}, {"market": "South"}]
 
 
+def test_rows_without_a_name_or_a_class_map_are_shown_by_their_id(anywhere: Archive) -> None:
+    rows = _with("file_name", pa.nulls(1, pa.string()), made("one"))
+    _put(anywhere, _with("class_map", pa.nulls(1, pa.binary()), rows))
+    (row,) = rows_of(anywhere).itertuples()
+    assert (row.file_name, bytes(row.class_map)) == ("one", b"")
+
+
 def test_an_empty_id_is_seen_without_statistics(archive: Archive) -> None:
     archive.writer(VERSION).append(made("one"))
     _put(archive, _with("photo_id", pa.array(["two", None]), made("two", "three")), write_statistics=False)
