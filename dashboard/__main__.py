@@ -149,7 +149,7 @@ def _problem() -> str:
     if problem := missing_extra("app", *_MODULES):
         return problem
     from dashboard.api.limits import LimitsError, read_limits
-    from dashboard.shared import sign_in
+    from dashboard.shared import sign_in, start
     from dashboard.shared.keeping import KeepingError, kept_minutes
 
     try:
@@ -157,7 +157,7 @@ def _problem() -> str:
         kept_minutes()
     except (LimitsError, KeepingError) as error:
         return str(error)
-    return sign_in.problem()
+    return start.problem() or sign_in.problem()
 
 
 def _log_requests() -> None:
