@@ -36,7 +36,7 @@ from tqdm import tqdm
 
 from segmodels.datasets import Dataset, DatasetError
 from segmodels.datasets.flatlay import FlatLay, FlatLays, read_flatlays
-from segmodels.files import replacing
+from segmodels.files import open_regular, replacing
 from segmodels.inference.segmenter import Segmenter
 from segmodels.photo import PhotoError
 from segmodels.sentences import first_line
@@ -295,7 +295,7 @@ def _write_mask(path: Path, mask: np.ndarray, taxonomy: Taxonomy, garment: str) 
 
 def _read_mask(path: Path, photo: FlatLay, taxonomy: Taxonomy) -> np.ndarray:
     try:
-        with Image.open(path) as image:
+        with open_regular(path) as file, Image.open(file) as image:
             ids = np.array(image)
     except OSError as error:
         raise DatasetError(

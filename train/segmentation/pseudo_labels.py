@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from segmodels.datasets import Dataset, DatasetError, read_ccp
 from segmodels.datasets.ccp import read_ccp_tags
-from segmodels.files import write_whole
+from segmodels.files import open_regular, write_whole
 from segmodels.inference.boxes import Box
 from segmodels.inference.memory import map_in_parts
 from segmodels.inference.segmenter import Segmenter
@@ -185,7 +185,7 @@ def with_pseudo_labels(dataset: Dataset, folder: Path) -> tuple[Dataset, list[st
         if photo_id not in pseudo:
             return dataset.read_truth(photo_id)
         try:
-            with Image.open(truth_path(photo_id)) as image:
+            with open_regular(truth_path(photo_id)) as file, Image.open(file) as image:
                 return np.array(image)
         except OSError as error:
             raise DatasetError(f"{truth_path(photo_id)} cannot be read: {first_line(error)}.") from None
