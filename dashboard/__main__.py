@@ -8,10 +8,12 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import socket
 import sys
 from pathlib import Path
 
 from segmodels.extras import missing_extra
+from segmodels.sentences import first_line
 from segmodels.settings import read_settings
 
 _SERVER = Path(__file__).parent / "server.py"  # Streamlit reads `.streamlit/config.toml` beside it
@@ -51,7 +53,7 @@ def serve(arguments: list[str] | None = None) -> int:
         "--host", default="127.0.0.1", metavar="ADDRESS", help="address that it listens at (default: %(default)s)"
     )
     parsed = _port(parser, arguments)
-    if problem := _problem():
+    if problem := _problem() or _cannot_listen(parsed.host, parsed.port):
         print(problem, file=sys.stderr)
         return 2
     import uvicorn
@@ -149,7 +151,7 @@ def _problem() -> str:
     if problem := missing_extra("app", *_MODULES):
         return problem
     from dashboard.api.limits import LimitsError, read_limits
-    from dashboard.shared import sign_in
+    from dashboard.shared import sign_in, start
     from dashboard.shared.keeping import KeepingError, kept_minutes
 
     try:
@@ -157,7 +159,20 @@ def _problem() -> str:
         kept_minutes()
     except (LimitsError, KeepingError) as error:
         return str(error)
-    return sign_in.problem()
+    return start.problem() or sign_in.problem()
+
+
+def _cannot_listen(host: str, port: int) -> str:
+    """Why a server cannot listen at an address, as a sentence; empty if it can."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            if os.name != "nt":  # where it would let two listen at one port
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        return f"Nothing can listen at {host}, port {port}: {first_line(error)}. Choose another --host or --port."
+    return ""
 
 
 def _log_requests() -> None:

@@ -29,6 +29,7 @@ from segmodels.photo_header import (
     EXPORT_AGAIN,
     FORMATS,
     PhotoError,
+    coded_colours,
     declared_jpeg_size,
     declared_size,
     is_cut_off,
@@ -122,7 +123,8 @@ def open_photo(
     Orientation from EXIF is applied, transparency laid over white, colours of an embedded ICC profile and of CMYK
     turned into sRGB, 16 bits scaled to 8. Of several frames the first is taken. Floating-point and 32-bit grey values
     are read as 0..1, 0..255 or 0..65535, whichever is the first to hold the largest of them. Colours of a camera's
-    Adobe RGB are turned into sRGB without a profile, too. Files that are only partly there are refused, not filled up;
+    Adobe RGB, and of Display P3, BT.2020, PQ and HLG as PNG, HEIC and AVIF name them, are turned into sRGB without a
+    profile, too. Files that are only partly there are refused, not filled up;
     a JPEG that lacks no more than its end marker is read.
 
     Args:
@@ -477,6 +479,8 @@ def _decoded(stream: BinaryIO, kind: str, name: str) -> Photo:
             photo = _decoded(whole, kind, name)
             return replace(photo, notes=(f"{name} lacks its end marker; all of its rows could be read.", *photo.notes))
         orientation = turned or orientation_of(image)
+        if coded := coded_colours(stream, kind):
+            image.info["cicp"] = coded
         pixels = _upright_rgb(image, name)
         if factor > 1:
             if image.size == stored:

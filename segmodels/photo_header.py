@@ -17,6 +17,7 @@ __all__ = [
     "EXPORT_AGAIN",
     "FORMATS",
     "PhotoError",
+    "coded_colours",
     "declared_jpeg_size",
     "declared_size",
     "is_cut_off",
@@ -161,6 +162,23 @@ def declared_size(stream: BinaryIO, kind: str) -> tuple[int, int] | None:
     except (struct.error, IndexError, ValueError):
         return None
     return abs(width), abs(height)
+
+
+def coded_colours(stream: BinaryIO, kind: str) -> tuple[int, int] | None:
+    """Colour primaries and transfer characteristics of a photo, as code points of ITU-T H.273; None without them.
+
+    Args:
+        stream: The open file.
+        kind: Kind of the file, a key of `FORMATS`.
+    """
+    if kind not in ("PNG", "HEIC", "AVIF"):
+        return None
+    head = _head(stream, 65536)
+    if kind == "PNG":  # the chunk cICP, which stands before the pixels
+        found = re.search(rb"\0\0\0\x04cICP(.)(.)", head.partition(b"IDAT")[0], re.DOTALL)
+    else:  # the box colr (ISO/IEC 14496-12, 12.1.5)
+        found = re.search(rb"colrnclx(..)(..)", head, re.DOTALL)
+    return (int.from_bytes(found[1], "big"), int.from_bytes(found[2], "big")) if found else None
 
 
 def declared_jpeg_size(stream: BinaryIO) -> tuple[int, int] | None:

@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 
 from dashboard.api.problems import ProblemError, problem_responses
+from dashboard.api.requests import check_parameters
 from dashboard.api.waiting import ARCHIVES, principal_of, result_of
 from dashboard.archive.cache import archive_contents
 from dashboard.archive.shelf import Contents, Shelved
@@ -316,12 +317,7 @@ def _view(request: Request, facts: Facts) -> View:
         ProblemError: If one cannot be used.
     """
     query = request.query_params
-    own = {each.alias for each in request.scope["route"].dependant.query_params}
-    if unknown := [key for key in query if key not in (*_FILTERS, *own) and not key.startswith("tag.")]:
-        names = ", ".join(sorted({*_FILTERS, *own}))
-        raise ProblemError(
-            "invalid-request", f"There is no parameter {unknown[0][:40]!r}. There are {names} and tag.NAME."
-        )
+    check_parameters(request, _FILTERS, "tag.")
     filters = {key: query.getlist(key) for key in query if key in _FILTERS or key.startswith("tag.")}
     view, sentences = from_link(filters, facts.taxonomy, facts.tags, facts.countings)
     if sentences:

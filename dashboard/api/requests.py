@@ -11,10 +11,10 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any
 
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboard.api.metrics import REFUSED, count_request
@@ -27,7 +27,7 @@ from dashboard.shared.principal import Principal
 from dashboard.shared.visitor import identifier
 from segmodels.settings import read_settings
 
-__all__ = ["RequestMiddleware"]
+__all__ = ["RequestMiddleware", "check_parameters"]
 
 _LOGGER = logging.getLogger("garmentscope.api")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -65,6 +65,8 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["method"] == "HEAD":  # answered as GET, without the body (RFC 9110, 9.3.2)
+            scope, send = {**scope, "method": "GET"}, _without_body(send)
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         policy = _PAGE if path == "/docs" else _NOTHING
         exchange = _Exchange(scope, receive, send, self._limit(path), self._seconds, policy)
@@ -88,6 +90,31 @@ class RequestMiddleware:
             )
         finally:
             exchange.note()
+
+
+def check_parameters(request: Request, more: Sequence[str] = (), also: str = "") -> None:
+    """Refuses parameters of the address that a route does not have.
+
+    Args:
+        request: The request.
+        more: Names that it has besides those of the route's function.
+        also: Beginning of further names, such as `tag.`.
+
+    Raises:
+        ProblemError: If there is one.
+    """
+    known = sorted({*more, *(each.alias for each in request.scope["route"].dependant.query_params)})
+    unknown = [key for key in request.query_params if key not in known and not (also and key.startswith(also))]
+    if unknown:
+        names = f"{', '.join(known)} and {also}NAME" if also else ", ".join(known)
+        raise ProblemError("invalid-request", f"There is no parameter {unknown[0][:40]!r}. There are {names}.")
+
+
+def _without_body(send: Send) -> Send:
+    async def sent(message: Message) -> None:
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+    return sent
 
 
 class _Exchange:

@@ -18,6 +18,7 @@ from dashboard.api.bodies import UploadedFile, read_body
 from dashboard.api.limits import Limits
 from dashboard.api.metrics import PHOTOS
 from dashboard.api.problems import ProblemError, problem_responses
+from dashboard.api.requests import check_parameters
 from dashboard.api.together import Result, submit
 from dashboard.api.waiting import as_problem, caller_of, fetched, outcomes, segmenter_of
 from segmodels.annotations import to_coco
@@ -154,6 +155,7 @@ async def segment(
     If the caller leaves, photos that still wait are dropped.
     """
     form = _wanted(request)
+    check_parameters(request)
     admission: Admission = request.app.state.admission
     limits: Limits = request.app.state.limits
     caller = caller_of(request)
@@ -165,6 +167,11 @@ async def segment(
             photos = [*body.files.get("photo", []), *body.files.get("photos", [])]
             several = "photos" in body.files
             model, masks = body.values.get("model", model), _masks(body.values.get("masks", masks))
+            if unknown := [each for each in body.values if each not in _OPTIONS]:
+                raise ProblemError(
+                    "invalid-request",
+                    f"There is no field {unknown[0][:40]!r}. There are photo or photos, and {', '.join(_OPTIONS)}.",
+                )
             if unknown := [each for each in body.files if each not in ("photo", "photos")]:
                 raise ProblemError(
                     "invalid-request",

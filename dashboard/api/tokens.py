@@ -30,6 +30,7 @@ from dashboard.shared.principal import Principal
 from dashboard.shared.visitor import identifier
 from segmodels.errors import GarmentscopeError
 from segmodels.files import replacing
+from segmodels.sentences import first_line
 from segmodels.settings import read_settings
 
 __all__ = [
@@ -208,8 +209,13 @@ class Tokens:
                     self._found, self._stamp = {each.id: each for each in tokens}, stamp
             except FileNotFoundError:
                 self._found, self._stamp = {}, None
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                raise TokenError(f"{self._file} cannot be read as a file of tokens: {error}.") from error
+            except OSError as error:
+                raise TokenError(f"{self._file} cannot be read as a file of tokens: {first_line(error)}.") from error
+            except (ValueError, KeyError, TypeError) as error:
+                raise TokenError(
+                    f"{self._file} cannot be read as a file of tokens: it is not as `garmentscope token make` writes "
+                    "it. Restore it from a backup, or remove it and make the tokens again."
+                ) from error
             return self._found
 
     def _write(self, tokens: Mapping[str, Token]) -> None:

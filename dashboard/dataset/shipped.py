@@ -14,6 +14,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from segmodels.errors import GarmentscopeError
+from segmodels.sentences import first_line
 from segmodels.taxonomy import TAXONOMIES, Taxonomy
 
 __all__ = [
@@ -146,7 +147,7 @@ def read_statistics(path: Path = CCP) -> Statistics:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise StatisticsError(f"{path.name} cannot be read ({error}). {_AGAIN}.") from None
+        raise StatisticsError(f"{path.name} cannot be read ({first_line(error)}). {_AGAIN}.") from None
     try:
         statistics = _statistics(found)
     except KeyError as error:

@@ -18,6 +18,7 @@ from streamlit.web.server.server_util import get_cookie_secret
 from streamlit.web.server.starlette.starlette_app_utils import decode_signed_value
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
+from segmodels.sentences import first_line
 from segmodels.settings import read_settings
 
 __all__ = ["is_keeper", "is_needed", "may_enter", "name_in_cookies", "name_of", "person", "problem", "providers"]
@@ -48,7 +49,7 @@ def problem() -> str:
             if file.is_file():
                 tomllib.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:  # Streamlit would go on as if there were none
-            return f"{file} cannot be read: {error}."
+            return f"{file} cannot be read: {first_line(error)}."
     if not (section := dict(get_secrets_auth_section())):
         return ""
     missing = [key for key in _NEEDED if not section.get(key)]

@@ -39,6 +39,7 @@ from segmodels.streams import heed_sigterm, leave_pipe, stopped_status
 
 _SHOWN = 10
 _MOST_MADE_UP = 100_000_000  # photos
+_LONGEST = 86_400  # seconds: a day
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -144,12 +145,12 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"N must be from 1 to {_MOST_MADE_UP:,}")
     if parsed.command == "make-up" and not 0 <= parsed.seed < 2**63:
         parser.error("the seed must be a number from 0 to 9223372036854775807")
-    if parsed.command == "ingest" and parsed.poll is not None and not (parsed.watch and parsed.poll > 0):
-        parser.error("--poll is a number of seconds above 0, and goes with --watch")
+    if parsed.command == "ingest" and parsed.poll is not None and not (parsed.watch and 0 < parsed.poll <= _LONGEST):
+        parser.error(f"--poll is a number of seconds above 0 and up to {_LONGEST}, and goes with --watch")
     if parsed.command == "ingest" and parsed.blur_heads and not parsed.thumbnails:
         parser.error("--blur-heads goes with --thumbnails")
-    if parsed.command == "ingest" and parsed.every is not None and not (parsed.videos and parsed.every > 0):
-        parser.error("--every is a number of seconds above 0, and goes with --videos")
+    if parsed.command == "ingest" and parsed.every is not None and not (parsed.videos and 0 < parsed.every <= _LONGEST):
+        parser.error(f"--every is a number of seconds above 0 and up to {_LONGEST}, and goes with --videos")
     if parsed.command == "ingest" and parsed.engine == "ray" and (problem := missing_extra("ray", "ray")):
         print(problem, file=sys.stderr)
         return 2

@@ -19,7 +19,7 @@ from segmodels.archive.changes import (
     visible_parts,
 )
 from segmodels.archive.log import LogEntry
-from segmodels.archive.parts import as_rows, look_at, look_of
+from segmodels.archive.parts import TAG_TWICE, as_rows, has_tag_twice, look_at, look_of
 from segmodels.archive.place import ArchiveError, Place
 from segmodels.archive.rows import SCHEMA
 from segmodels.archive.store import Archive
@@ -187,6 +187,8 @@ def _salvage(place: Place, part: str) -> tuple[pa.Table, Damage | None]:
                 try:
                     for batch in file.iter_batches(_BATCH, row_groups=[group]):
                         batch.validate(full=True)
+                        if has_tag_twice(batch):
+                            fault = TAG_TWICE
                         tables.append(as_rows(pa.Table.from_batches([batch])))
                 except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
                     if look_of(error).passing:

@@ -39,6 +39,7 @@ EARLIEST_TAKEN = datetime(1900, 1, 1)
 """Earliest date that a camera or a scanner may give; older ones come from clocks that were never set."""
 
 _AHEAD = timedelta(hours=26)  # most hours that a local time may be ahead of ours, with a margin
+_YEARS_AHEAD = 10  # within which a year of two digits lies in the future
 _SEASON_AHEAD = timedelta(days=366)  # most that the collection of a season is photographed before the season
 _SHOWN = 3
 _FORMS = "Write dates as 2024-03-31, 2024-03, 2024-Q1, SS24 or 2024."
@@ -123,6 +124,12 @@ def read_dates(texts: Sequence[str], name: str, *, day_first: bool | None = None
     now = now or datetime.now()
     plain = [_plain(text) for text in texts]
     slashed = [match for text in plain if (match := _SLASHED.fullmatch(_day_part(text)))]
+    # A year that is still to come cannot be one, and a day is at most 31: then the year is first, as in 24-03-31.
+    short = [match for match in slashed if len(match[4]) == 2]
+    could = [match for match in short if _year_first(match, now)]
+    years_first = any(_year(match[4], now) > now.year + 1 or int(match[1]) > 31 for match in could)
+    if years_first:
+        slashed = [match for match in slashed if match not in could]
     day_ahead = [match[0] for match in slashed if int(match[1]) > 12 >= int(match[3])]
     month_ahead = [match[0] for match in slashed if int(match[3]) > 12 >= int(match[1])]
     if day_first is None and bool(day_ahead) != bool(month_ahead):
@@ -130,7 +137,7 @@ def read_dates(texts: Sequence[str], name: str, *, day_first: bool | None = None
     dates, wrong, zones = Dates(), defaultdict[str, list[str]](list), set[timedelta | None]()
     kinds: Counter[str] = Counter()
     for text, said in zip(texts, plain, strict=True):
-        taken, kind = _read(said, day_first, now) if said else (None, "")
+        taken, kind = _read(said, day_first, now, years_first=years_first) if said else (None, "")
         if kind == "ambiguous":
             dates.ambiguous.append(text)
         elif kind == "unknown":
@@ -145,6 +152,13 @@ def read_dates(texts: Sequence[str], name: str, *, day_first: bool | None = None
                 wrong[f"are {reason}"].append(text)
                 taken = None
         dates.taken.append(taken)
+    if years_first:
+        dates.notes.append(f"{could[0][0]} in {name} has the year first; all such dates were read so.")
+    elif could and len(could) == len(short) and could[0][2] == "-":
+        dates.notes.append(
+            f"{could[0][0]} in {name} may have the year first. Its year was read from the last two digits; if that is "
+            "wrong, write dates as 2024-03-31."
+        )
     if day_ahead and month_ahead:
         dates.mixed = [day_ahead[0], month_ahead[0]]
         dates.notes.append(
@@ -198,7 +212,7 @@ def _day_part(text: str) -> str:
     return match[1].strip() if match else text
 
 
-def _read(text: str, day_first: bool | None, now: datetime) -> tuple[Taken | None, str]:
+def _read(text: str, day_first: bool | None, now: datetime, *, years_first: bool = False) -> tuple[Taken | None, str]:
     """What a text means, and of which kind it is: `ambiguous`, `unknown`, `serial`, `unix` or `date`."""
     try:
         if match := _SERIAL.fullmatch(text):
@@ -210,7 +224,9 @@ def _read(text: str, day_first: bool | None, now: datetime) -> tuple[Taken | Non
             return taken, "date"
         match = _SPLIT.fullmatch(text)
         day, clock = (match[1].strip(), match[2]) if match else (text, "")
-        if slashed := _SLASHED.fullmatch(day):
+        if (slashed := _SLASHED.fullmatch(day)) and years_first and (found := _year_first(slashed, now)):
+            date = found
+        elif slashed:
             first, second, year = int(slashed[1]), int(slashed[3]), _year(slashed[4], now)
             ahead = first > 12 if (first > 12) != (second > 12) else day_first
             if ahead is None and first != second:
@@ -270,12 +286,23 @@ def _month(name: str) -> int:
 
 
 def _year(digits: str, now: datetime) -> int:
-    """The year; two digits are of the hundred years that end with the next year."""
+    """The year; two digits are of the hundred years that end ten years from now."""
     year = int(digits)
     if len(digits) == 4:
         return year
     year += 2000
-    return year if year <= now.year + 1 else year - 100
+    return year if year <= now.year + _YEARS_AHEAD else year - 100
+
+
+def _year_first(slashed: re.Match[str], now: datetime) -> datetime | None:
+    """The day of a date such as 24-03-31 with the year first; None if there is none up to now."""
+    if len(slashed[1]) != 2 or len(slashed[4]) != 2:
+        return None
+    try:
+        date = datetime(_year(slashed[1], now), int(slashed[3]), int(slashed[4]))
+    except ValueError:
+        return None
+    return None if implausible(date, now) else date
 
 
 def _at(date: datetime, clock: str) -> datetime:

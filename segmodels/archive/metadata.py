@@ -20,7 +20,7 @@ from segmodels.archive.decoding import ENCODINGS, encoding_name, likely_encoding
 from segmodels.archive.place import ArchiveError
 from segmodels.csv_text import original
 from segmodels.photo import PHOTO_SUFFIXES
-from segmodels.sentences import listed
+from segmodels.sentences import first_line, listed
 
 __all__ = [
     "DATE_COLUMNS",
@@ -64,6 +64,9 @@ _OTHER_FILES = (
 _BEFORE_HEADER = 20  # most lines that are looked at for the header
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")  # marks that copied text carries
 _SEPARATOR_LINE = re.compile(r'\s*"?sep=(.)"?\s*', re.IGNORECASE)  # of spreadsheets, before the header
+_NOTHING = frozenset(
+    ["", "null", "nan", "nat", "<na>", "\\n", "#n/a", "#na", "#null!", "#ref!", "#value!", "#name?", "#div/0!"]
+)
 _MOST_COLUMNS = 1000
 _LONGEST = 300  # characters of a tag
 _MANY_VALUES = 1000  # number of values above which a tag is of little use for comparisons
@@ -142,7 +145,8 @@ def parse_metadata(
     Separated by commas, semicolons, tabs or bars, or as a first line `sep=;` says. UTF-8 with or without a byte-order
     mark, UTF-16, else the encoding in which it looks most like text. Dates are those that `read_dates` reads. Values,
     and headers, that differ in upper and lower case alone become one. Invisible characters are left out of all cells,
-    lines such as a title before the header are passed over, and so is a header that comes again.
+    lines such as a title before the header are passed over, and so is a header that comes again. Cells such as `NULL`,
+    `NaN` and `#N/A`, which databases and spreadsheets write for nothing, are empty.
 
     Args:
         data: The file.
@@ -184,7 +188,8 @@ def parse_metadata(
             f"The row that ends in {listed(long, _SHOWN)} of {name} has a cell of several lines with names of photos: "
             "a quotation mark may be missing, so that rows were lost."
         )
-    found = read_dates([row[dates] for row in rows] if dates is not None else [], name, day_first=day_first, now=now)
+    texts = ["" if _is_empty(row[dates]) else row[dates] for row in rows] if dates is not None else []
+    found = read_dates(texts, name, day_first=day_first, now=now)
     notes += found.notes
     taken: list[Taken | None] = found.taken if dates is not None else [None] * len(rows)
     entries = [
@@ -193,7 +198,7 @@ def parse_metadata(
             {
                 column: cell
                 for place, (column, cell) in enumerate(zip(header, row, strict=True))
-                if cell and column and place not in (names, dates)
+                if column and place not in (names, dates) and not _is_empty(cell)
             },
             *(date or ()),
         )
@@ -388,6 +393,7 @@ def _decoded(data: bytes, name: str, encoding: str | None) -> tuple[str, list[st
             ) from None
         try:
             text = data.decode("utf-8-sig" if encoding == "utf-8" else encoding)
+            text.encode()  # escapes such as \\ud800 are halves of characters, which nobody can write
         except UnicodeError:
             raise ArchiveError(f"{name} is not in {encoding_name(encoding)}. Choose another encoding.") from None
         found = [encoding, *(each for each in _encodings(data) if each != encoding)]
@@ -447,14 +453,15 @@ def _lines(text: str, name: str) -> list[tuple[int, list[str]]]:
     mark = said[1] if said else _separator(text)
     last = "end"
     try:
-        reader = csv.reader(io.StringIO(f"{body}\n{last}", newline=""), delimiter=mark)
+        reader = csv.reader(io.StringIO(f"{body}\n{last}", newline=""), delimiter=mark, skipinitialspace=True)
         lines, begins, start = [], [], 1
         for line in reader:
             lines.append((reader.line_num + skipped, [original(_visible(cell)) for cell in line]))
             begins.append(start + skipped)
             start = reader.line_num + 1
     except (csv.Error, TypeError) as error:
-        raise ArchiveError(f"{name} is not a valid CSV: {error}. Export it again.") from error
+        reason = "a cell is far too long" if "field limit" in str(error) else first_line(error)
+        raise ArchiveError(f"{name} is not a valid CSV: {reason}. Export it again.") from error
     if lines[-1][1] != [last]:
         raise ArchiveError(
             f"{name} has a quotation mark in the row of line {begins[-1]} that is never closed, so that the rest of "
@@ -559,6 +566,11 @@ def plain_name(name: str) -> str:
     )  # 9.05 PM of a Mac's screenshot
     name = name.casefold().replace("\\", "/")
     return re.sub(r"^(?:[a-z]:)?(?:\./|/)*", "", name)
+
+
+def _is_empty(cell: str) -> bool:
+    """Whether a cell holds nothing, or what databases and spreadsheets write for nothing."""
+    return cell.casefold() in _NOTHING
 
 
 def _same(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import IO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from segmodels.archive.place import ArchiveError, Place
@@ -21,10 +22,12 @@ __all__ = [
     "LATEST",
     "REPEATED",
     "ROWS_AT_ONCE",
+    "TAG_TWICE",
     "Look",
     "as_parquet",
     "as_rows",
     "chosen_rows",
+    "has_tag_twice",
     "look_at",
     "look_of",
     "opened",
@@ -38,6 +41,9 @@ EARLIEST, LATEST = datetime(1700, 1, 1), datetime(2200, 1, 1)
 
 ROWS_AT_ONCE = 4096
 """Rows of a row group, and so of what is in memory while a part is copied: a few megabytes."""
+
+TAG_TWICE = "a photo of it has a tag twice"
+"""Fault of a part that DuckDB refuses to read."""
 
 REPEATED = (
     *("tags.key_value.key", "tags.key_value.value"),
@@ -87,11 +93,39 @@ def read_columns(place: Place, part: str, names: Sequence[str]) -> pa.Table:
 
 
 def as_rows(table: pa.Table, names: Sequence[str] = SCHEMA.names) -> pa.Table:
-    """A table with columns of `rows.SCHEMA` in that order, with their types; nulls for those added later."""
+    """A table with columns of `rows.SCHEMA` in that order, with their types; nulls for those added later.
+
+    Times lose what is finer than microseconds, and of a tag that a row has twice the last value counts.
+    """
     for name in ADDED_LATER:
         if name in names and name not in table.column_names:
             table = table.append_column(SCHEMA.field(name), pa.nulls(len(table), SCHEMA.field(name).type))
-    return table.select(names).cast(pa.schema([SCHEMA.field(name) for name in names]))
+    for name in names:
+        if pa.types.is_timestamp(wanted := SCHEMA.field(name).type):
+            times = pc.cast(table[name], options=pc.CastOptions(wanted, allow_time_truncate=True))
+            table = table.set_column(table.column_names.index(name), SCHEMA.field(name), times)
+    table = table.select(names).cast(pa.schema([SCHEMA.field(name) for name in names]))
+    if has_tag_twice(table):
+        tags = pa.array(
+            [row and list(dict(row).items()) for row in table["tags"].to_pylist()], SCHEMA.field("tags").type
+        )
+        table = table.set_column(table.column_names.index("tags"), SCHEMA.field("tags"), tags)
+    return table
+
+
+def has_tag_twice(rows: pa.Table | pa.RecordBatch) -> bool:
+    """Whether a row has two values of one tag, which DuckDB refuses to read."""
+    if "tags" not in rows.schema.names:
+        return False
+    tags = rows["tags"]
+    for chunk in tags.chunks if isinstance(tags, pa.ChunkedArray) else [tags]:
+        ends = np.asarray(chunk.offsets)
+        keys = chunk.keys.dictionary_encode()
+        row = np.repeat(np.arange(len(chunk)), np.diff(ends))
+        key = np.asarray(keys.indices)[ends[0] : ends[-1]] if len(ends) else row
+        if len(np.unique(row * len(keys.dictionary) + key)) < len(row):
+            return True
+    return False
 
 
 def read_batches(place: Place, part: str) -> Iterator[pa.Table]:
@@ -155,7 +189,7 @@ class Look:
 
     Args:
         fault: Why it cannot be used, to go on with in a sentence; empty if it can.
-        columns: Names of its columns.
+        columns: Names of its columns; without those that have no type because they are null throughout.
         dates_fit: Whether all of its dates are known to be ones that every page can draw.
         passing: Whether the fault may be gone the next time: too little memory, a disk or network that did not answer.
     """
@@ -179,17 +213,22 @@ def look_at(file: pq.ParquetFile) -> Look:
         count = there.names.count(column.name)
         if count > 1 or (not count and column.name not in ADDED_LATER):
             return Look(f"it has {'two columns' if count else 'no column'} {column.name}")
-        if count and not _is_alike(found := there.field(column.name).type, column.type):
+        found = there.field(column.name).type if count else column.type
+        if not (_is_alike(found, column.type) or (column.name in ADDED_LATER and pa.types.is_null(found))):
             return Look(f"its column {column.name} holds {found}, not {column.type}")
     places = {file.metadata.schema.column(at).path: at for at in range(file.metadata.num_columns)}
     groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
     for column in SCHEMA:
         if not column.nullable and (at := places.get(column.name)) is not None:
             found = [group.column(at).statistics for group in groups]
-            if any(each is not None and each.has_null_count and each.null_count for each in found):
+            if all(each is not None and each.has_null_count for each in found):
+                empty = sum(each.null_count for each in found)
+            else:  # written without statistics
+                empty = file.read([column.name])[column.name].null_count
+            if empty:
                 return Look(f"its column {column.name} has empty cells")
     dates_fit = all(_dates_fit(group.column(places["taken_at"]).statistics, group.num_rows) for group in groups)
-    return Look("", frozenset(there.names), dates_fit)
+    return Look("", frozenset(field.name for field in there if not pa.types.is_null(field.type)), dates_fit)
 
 
 def _dates_fit(dates: pq.Statistics | None, rows: int) -> bool:
@@ -205,6 +244,8 @@ def _dates_fit(dates: pq.Statistics | None, rows: int) -> bool:
 def _is_alike(found: pa.DataType, wanted: pa.DataType) -> bool:
     """Whether values of a type can stand in a column: it may be wider, as other programs write it, but not another."""
     kinds = pa.types
+    if kinds.is_dictionary(found):
+        found = found.value_type
     if kinds.is_map(wanted):
         return kinds.is_map(found) and all(
             _is_alike(getattr(found, part), getattr(wanted, part)) for part in ("key_type", "item_type")
@@ -220,8 +261,8 @@ def _is_alike(found: pa.DataType, wanted: pa.DataType) -> bool:
     if kinds.is_timestamp(wanted):
         return kinds.is_timestamp(found) and found.tz is None
     families = (
-        (kinds.is_string, kinds.is_large_string),
-        (kinds.is_binary, kinds.is_large_binary),
+        (kinds.is_string, kinds.is_large_string, kinds.is_string_view),
+        (kinds.is_binary, kinds.is_large_binary, kinds.is_binary_view),
         (kinds.is_signed_integer,),
         (kinds.is_floating,),
         (kinds.is_boolean,),

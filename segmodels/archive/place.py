@@ -69,6 +69,9 @@ class Place:
                 raise ArchiveError(f"{self.location} cannot be reached: {first_line(error)}.") from error
             if isinstance(filesystem, fs.LocalFileSystem):
                 self.local = Path(path)
+            elif not path.strip("/"):
+                scheme = self.location.partition(":")[0]
+                raise ArchiveError(f"{self.location} names no bucket. Write it as {scheme}://bucket/folder.")
         else:
             path = self.location
         self.filesystem = filesystem
@@ -81,7 +84,13 @@ class Place:
         return self.local.name if self.local else self._root.rpartition("/")[2]
 
     def beside(self, name: str) -> str:
-        """Location of another folder in the same one."""
+        """Location of another folder in the same one.
+
+        Raises:
+            ArchiveError: If the name is none of a folder, such as `..`.
+        """
+        if name in ("", ".", "..") or "/" in name or "\0" in name:
+            raise ArchiveError(f"{name!r} is not a name of a folder. Choose another one.")
         if self.local:
             return str(self.local.with_name(name))
         return f"{self.location.rstrip('/').rpartition('/')[0]}/{name}"

@@ -12,7 +12,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from segmodels.archive.changes import visible_parts
-from segmodels.archive.parts import EARLIEST, LATEST, Look, look_at, look_of
+from segmodels.archive.parts import EARLIEST, LATEST, TAG_TWICE, Look, has_tag_twice, look_at, look_of
 from segmodels.archive.place import ArchiveError, Place
 from segmodels.archive.rows import ADDED_LATER, SCHEMA
 from segmodels.archive.version import Version
@@ -23,6 +23,10 @@ __all__ = ["Reader"]
 _FITTING_DATE = (
     f"CASE WHEN taken_at >= '{EARLIEST:%Y-%m-%d}' AND taken_at < '{LATEST:%Y-%m-%d}' THEN taken_at END AS taken_at"
 )
+_NEVER_EMPTY = {  # pages need them, and other programs may leave them empty
+    "file_name": "coalesce(file_name, photo_id) AS file_name",
+    "class_map": "coalesce(class_map, ''::BLOB) AS class_map",
+}
 _WRONG_QUERY = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.OutOfMemoryException)
 _ATTEMPTS = 5  # attempts at reading while another process rewrites parts
 
@@ -164,6 +168,8 @@ class Reader:
                 with self._place.filesystem.open_input_file(self._place.path(part)) as stream:
                     for batch in pq.ParquetFile(stream).iter_batches():
                         batch.validate(full=True)
+                        if has_tag_twice(batch):
+                            raise pa.ArrowInvalid(TAG_TWICE)
             except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
                 look = look_of(error)
                 if not look.passing:
@@ -175,6 +181,7 @@ class Reader:
         """The columns of `SCHEMA` for a SELECT: nulls for what no part has, and no dates that no page can draw."""
         there = set(SCHEMA.names) if self._place.local is None else set().union(*(look.columns for look in looks))
         columns = dict(zip(SCHEMA.names, SCHEMA.names, strict=True))
+        columns |= _NEVER_EMPTY
         columns |= {name: f"NULL::{kind} AS {name}" for name, kind in ADDED_LATER.items() if name not in there}
         if not all(look.dates_fit for look in looks):
             columns["taken_at"] = _FITTING_DATE

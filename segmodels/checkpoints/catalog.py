@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -283,6 +284,10 @@ def find_model(name: str | Path, progress: Progress | None = None) -> CatalogEnt
     from segmodels.hub.client import fetch
     from segmodels.hub.errors import HubError
 
+    if not str(name).strip():
+        raise CheckpointError(
+            "The name of the model is empty. Name one that is installed, a folder, or hf://owner/repo."
+        )
     if isinstance(name, str) and name.startswith("hf://"):
         pulled = fetch(_address(name), progress)
         return CatalogEntry(pulled.repository, "hub", pulled.folder, pulled.revision)
@@ -352,6 +357,8 @@ def _address(name: str) -> HubAddress:
 
     if name.startswith("hf://"):
         return read_address(name)
+    if not re.fullmatch(r"[\w.-]+", name, re.ASCII) or ".." in name:
+        raise HubError(f"{name!r} is no name of a model. Give one of the catalog, or hf://owner/repo.")
     if not hub_owner():
         raise HubError(
             f"Set GARMENTSCOPE_HUB to the owner of {name} on the Hub, or write hf://owner/{REPOSITORY_PREFIX}{name}."

@@ -236,7 +236,9 @@ def load_checkpoint(
         network=network.eval(),
         results=read_results(home),
         revision=revision or weights,
-        calibration=calibration_of(home, config) if with_calibration else None,
+        calibration=calibration_of(home, config, "" if config.foreign and revision else weights)
+        if with_calibration
+        else None,
         kinds=kinds_of(home, config, network, weights) if with_kinds else None,
         embedding=embedding_of(home, config, network, weights) if with_kinds else None,
     )

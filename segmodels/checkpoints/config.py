@@ -154,7 +154,10 @@ def read_config(folder: Path) -> CheckpointConfig:
     try:
         config = replace(config, ensemble=[Member(**member) for member in config.ensemble])  # type: ignore[arg-type]
     except TypeError as error:
-        reason = first_line(error).removeprefix("Member.__init__() ")
+        reason = first_line(error).rpartition("Member.__init__() ")[2]
+        members = config.ensemble if isinstance(config.ensemble, list) else [config.ensemble]
+        if not all(isinstance(member, dict) for member in members):
+            reason = "one is no table of keys and values"
         raise CheckpointError(
             f"{path}: ensemble must be a list of networks with all their keys: {reason}. {AGAIN}"
         ) from None

@@ -11,26 +11,33 @@ from segmodels.checkpoints.config import CheckpointConfig
 from segmodels.checkpoints.errors import CheckpointError
 from segmodels.inference.embedding import EMBEDDING_FILE, Embedding, EmbeddingError, read_embedding
 from segmodels.inference.kinds import KINDS_FILE, KINDS_WEIGHTS, Kinds, KindsError, read_kinds
-from segmodels.inference.presence import Calibration, CalibrationError, read_calibration
+from segmodels.inference.presence import CALIBRATION_FILE, Calibration, CalibrationError, read_calibration
 from segmodels.taxonomy import taxonomy_of
 
 __all__ = ["calibration_of", "embedding_of", "gives_maps", "kinds_of"]
 
 
-def calibration_of(folder: Path, config: CheckpointConfig) -> Calibration | None:
+def calibration_of(folder: Path, config: CheckpointConfig, weights: str) -> Calibration | None:
     """Calibration of a checkpoint; None if there is none.
 
     Args:
         folder: Folder of the checkpoint.
         config: Configuration of the checkpoint.
+        weights: Identifier of its weights; empty if it is not known.
 
     Raises:
-        CheckpointError: If the file cannot be used.
+        CheckpointError: If the file cannot be used, or was fitted on other weights.
     """
     try:
-        return read_calibration(folder, taxonomy_of(vars(config)))
+        calibration = read_calibration(folder, taxonomy_of(vars(config)))
     except CalibrationError as error:
         raise CheckpointError(str(error)) from None
+    if calibration and calibration.weights and weights and calibration.weights != weights:
+        raise CheckpointError(
+            f"{folder / CALIBRATION_FILE} belongs to the weights {calibration.weights}, and the network's are "
+            f"{weights}. Fit it again with `python -m train calibrate`, or remove the file: counts are raw then."
+        )
+    return calibration
 
 
 def kinds_of(folder: Path, config: CheckpointConfig, network: nn.Module, weights: str) -> Kinds | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import unicodedata
@@ -15,6 +16,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from segmodels.datasets.dataset import DatasetError, DrawnTruth
+from segmodels.files import open_regular
 from segmodels.photo import PHOTO_SUFFIXES, PhotoError, StoredPhoto, find_photos
 from segmodels.taxonomy import TAXONOMIES, UNLABELLED, Group, Taxonomy, TaxonomyError, make_taxonomy
 
@@ -160,7 +162,8 @@ def read_text(path: Path, most: int | None = _LARGEST_LIST) -> str:
     try:
         if most is not None and path.stat().st_size > most:
             raise DatasetError(f"{path} has more than {most // 1024} KB, too many for a list of classes.")
-        return path.read_text("utf-8-sig")
+        with io.TextIOWrapper(open_regular(path), "utf-8-sig") as file:
+            return file.read()
     except UnicodeDecodeError:
         raise DatasetError(f"{path} is not UTF-8 text. Save it as UTF-8.") from None
     except OSError as error:

@@ -25,7 +25,7 @@ import numpy as np
 
 from segmodels.datasets.dataset import DatasetError
 from segmodels.photo import open_photo
-from segmodels.sentences import listed
+from segmodels.sentences import first_line, listed
 from segmodels.taxonomy import OUTFIT_15, Taxonomy
 
 __all__ = ["FlatLay", "FlatLays", "read_flatlays"]
@@ -137,7 +137,7 @@ def read_flatlays(root: Path) -> FlatLays:
                     raise DatasetError(f"{path}, line {rows.line_num}: {photo.id} occurs twice.")
                 photos[photo.id] = photo
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path} cannot be read: {error}.") from None
+        raise DatasetError(f"{path} cannot be read: {first_line(error)}.") from None
     if not photos:
         raise DatasetError(f"{path} lists no photo. Get the file again.")
     return FlatLays(root, tuple(photos[photo_id] for photo_id in sorted(photos)))

@@ -26,6 +26,7 @@ import numpy as np
 
 from segmodels.datasets.dataset import Dataset, DatasetError
 from segmodels.photo import MAX_PIXELS
+from segmodels.sentences import first_line
 from segmodels.taxonomy import IMATERIALIST_47, UNLABELLED
 
 __all__ = ["read_imaterialist"]
@@ -105,7 +106,7 @@ def _index(path: Path) -> tuple[list[str], dict[str, _Rows]]:
                     raise DatasetError(f"{path}, byte {start}: the row names no photo. {_WHERE}.")
                 start += len(line)
     except OSError as error:
-        raise DatasetError(f"{path} cannot be read: {error}. {_WHERE}.") from None
+        raise DatasetError(f"{path} cannot be read: {first_line(error)}. {_WHERE}.") from None
     return header, rows
 
 
@@ -130,7 +131,7 @@ def _read_truth(
                 file.seek(start)
                 masks.append(_mask(file.readline(), header))
     except OSError as error:
-        raise DatasetError(f"{path} cannot be read: {error}. {_WHERE}.") from None
+        raise DatasetError(f"{path} cannot be read: {first_line(error)}. {_WHERE}.") from None
     except ValueError as error:
         raise DatasetError(f"{path}, byte {start}, photo {photo_id}: {error}. {_WHERE}.") from None
     sizes = {(mask.height, mask.width) for mask in masks}

@@ -25,7 +25,7 @@ from segmodels.csv_text import csv_bytes, original
 from segmodels.datasets.dataset import Dataset, DatasetError, DrawnTruth
 from segmodels.datasets.drawn import Classes, is_background, name_classes
 from segmodels.files import replacing
-from segmodels.sentences import listed
+from segmodels.sentences import first_line, listed
 from segmodels.taxonomy import UNLABELLED, Group
 
 __all__ = ["KINDS_TABLE", "save_kinds_table", "with_kinds"]
@@ -149,7 +149,7 @@ def _read(path: Path) -> dict[str, _Row]:
             reader = csv.DictReader(file)
             lines, columns = list(reader), list(reader.fieldnames or [])
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path} cannot be read: {error}. Save it as CSV in UTF-8.") from None
+        raise DatasetError(f"{path} cannot be read: {first_line(error)}. Save it as CSV in UTF-8.") from None
     if not {*_COLUMNS} <= {*columns}:
         raise DatasetError(f"{path} needs the columns name, class and kind in its first line; it has {columns}.")
     rows: dict[str, _Row] = {}

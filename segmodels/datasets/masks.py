@@ -43,8 +43,9 @@ from segmodels.datasets.drawn import (
     turn_upright,
     whole_number,
 )
+from segmodels.files import open_regular
 from segmodels.photo import MAX_PIXELS, PhotoError, read_stored
-from segmodels.sentences import listed
+from segmodels.sentences import first_line, listed
 from segmodels.taxonomy import UNLABELLED
 
 __all__ = ["LABEL_MAP", "class_table", "listed_classes", "read_classes", "read_ids", "read_masks", "values_of"]
@@ -327,7 +328,7 @@ def _by_colour(image: Image.Image, classes: Classes, colours: Mapping[int, int],
 def _opened(path: Path) -> Iterator[Image.Image]:
     """A PNG, decoded."""
     try:
-        with Image.open(path, formats=["PNG"]) as image:
+        with open_regular(path) as file, Image.open(file, formats=["PNG"]) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise DatasetError(
                     f"{path} has more than the {MAX_PIXELS // 1_000_000} million pixels allowed. Make it smaller."
@@ -337,4 +338,4 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except (DatasetError, MemoryError):
         raise
     except Exception as error:  # decoders raise what they like
-        raise DatasetError(f"{path} is missing, damaged or no PNG ({error}). Export it again.") from None
+        raise DatasetError(f"{path} is missing, damaged or no PNG ({first_line(error)}). Export it again.") from None

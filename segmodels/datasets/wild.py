@@ -24,6 +24,7 @@ import numpy as np
 
 from segmodels.datasets.dataset import DatasetError
 from segmodels.photo import open_photo
+from segmodels.sentences import first_line
 from segmodels.taxonomy import OUTFIT_15, Taxonomy
 
 __all__ = ["WildPhoto", "WildPhotos", "read_wild"]
@@ -99,7 +100,7 @@ def read_wild(root: Path) -> WildPhotos:
                 raise DatasetError(f"{path} has no column {', '.join(missing)}. Get the file again.")
             photos = [_photo(row, f"{path}, line {rows.line_num}") for row in rows]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path} cannot be read: {error}.") from None
+        raise DatasetError(f"{path} cannot be read: {first_line(error)}.") from None
     if not photos:
         raise DatasetError(f"{path} lists no photo. Get the file again.")
     return WildPhotos(root, tuple(photos))

@@ -29,6 +29,7 @@ EMBEDDING_FILE = "embedding.safetensors"
 _VERSION = "1"  # of the file and of the features
 _TENSORS = {"components", "offset"}
 _LONGEST = 127  # length of a vector, the largest int8
+_LARGEST = 1e9  # magnitude of a component or an offset
 _AGAIN = "Fit it again with `python -m train embedding`, or remove the file: the checkpoint has no embeddings then."
 
 
@@ -108,8 +109,10 @@ def read_embedding(folder: Path, weights: str) -> Embedding | None:
     shapes = {name: each.shape for name, each in tensors.items()}
     if set(tensors) != _TENSORS or len(shapes["components"]) != 2 or shapes["offset"] != shapes["components"][:1]:
         raise EmbeddingError(f"{path} is damaged: it does not hold components and one offset for each. {_AGAIN}")
-    if not all(np.isfinite(each).all() for each in tensors.values()):
-        raise EmbeddingError(f"{path} has values that are not numbers. {_AGAIN}")
+    if not all((np.abs(each) < _LARGEST).all() for each in tensors.values()):
+        raise EmbeddingError(f"{path} has values that are not numbers, or far too large. {_AGAIN}")
+    if not tensors["components"].any(axis=1).all():
+        raise EmbeddingError(f"{path} is damaged: a dimension is zero throughout. {_AGAIN}")
     return Embedding(
         weights, about.get("data", ""), **{name: each.astype(np.float32) for name, each in tensors.items()}
     )

@@ -148,6 +148,10 @@ class Calibration:
     judged_on: tuple[PresenceJudgement, ...] = ()
     """Scores on other photos, by kind of photo."""
 
+    weights: str = ""
+    """Identifier of the network's weights on which it was fitted, as `Kinds` has it; empty in files of earlier
+    versions."""
+
     version: Literal[1] = 1
 
     @cached_property

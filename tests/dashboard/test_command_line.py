@@ -1,5 +1,6 @@
 """`garmentscope app` and `garmentscope serve`."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,7 @@ def test_no_port(port: str, ran: list[list[str]], capsys: pytest.CaptureFixture[
 def test_the_api_alone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     served: list[dict[str, object]] = []
     monkeypatch.setattr(uvicorn, "run", lambda app, **options: served.append(options))
+    monkeypatch.setattr("dashboard.__main__._cannot_listen", lambda host, port: "")  # whoever has the port now
     assert serve([]) == 0 and serve(["--host", "0.0.0.0", "--port", "8600"]) == 0
     assert [(each["host"], each["port"]) for each in served] == [("127.0.0.1", 8501), ("0.0.0.0", 8600)]
     first, second = capsys.readouterr().out.split("everybody who reaches this machine may use the API.")
@@ -56,3 +58,16 @@ def test_the_settings_of_streamlit_go_with_the_app() -> None:
     """Streamlit reads them beside the script, so that they are also found where the package is installed."""
     beside = ROOT / "dashboard" / ".streamlit" / "config.toml"
     assert beside.resolve() == ROOT / ".streamlit" / "config.toml"
+
+
+def test_where_nothing_can_listen_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert serve(["--port", str(port)]) == 2
+    assert serve(["--host", "no such host"]) == 2
+    taken, unknown = capsys.readouterr().err.splitlines()
+    assert (
+        taken
+        == f"Nothing can listen at 127.0.0.1, port {port}: Address already in use. Choose another --host or --port."
+    )
+    assert unknown.startswith("Nothing can listen at no such host, port 8501: ") and "rrno" not in unknown

@@ -44,6 +44,31 @@ def parser_of_train() -> Mapping[str, argparse.ArgumentParser]:
     return commands.choices
 
 
+def test_no_argument_takes_the_place_of_the_command_itself() -> None:
+    for name, command in parser_of_train().items():
+        assert callable(command.get_default("run")), name
+        assert "run" not in [action.dest for action in command._actions], name
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["crossval", "own/trial", "--data", "x", "--out", "x", "--folds", "1"], "'1' is not a whole number from 2"),
+        (["evaluate-person", "--data", "x", "--json", "x", "--fold", "-1"], "'-1' is not a whole number from 0"),
+        (["evaluate", "fpn", "--dataset", "ccp", "--json", "x", "--fold", "1.0"], "'1.0' is not a whole number from 0"),
+        (["calibrate", "fpn", "--data", "x", "--fold", "-1"], "'-1' is not a whole number from 0"),
+        (["fit-person", "--data", "x", "--out", "x", "--epochs", "0"], "'0' is not a whole number from 1"),
+        (["fit", "own/trial", "--out", "x", "--workers", "-1"], "'-1' is not a whole number from 0"),
+    ],
+)
+def test_numbers_are_bounded_before_anything_is_read(
+    words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        train.__main__.main(words)
+    assert stopped.value.code == 2 and sentence in capsys.readouterr().err
+
+
 def test_no_command_is_forgotten() -> None:
     """An argument is a model's by its name; each is a text, which the one rule reads."""
     takes = {}

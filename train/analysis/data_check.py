@@ -23,7 +23,7 @@ from segmodels.datasets.inspection import background_sentence
 from segmodels.files import replacing, write_whole
 from segmodels.inference.segmentation import paint
 from segmodels.photo import PhotoError, reduced
-from segmodels.sentences import listed
+from segmodels.sentences import first_line, listed
 from segmodels.taxonomy import TAXONOMIES, UNLABELLED, Taxonomy
 from train.data.split import FOLDS, SPLIT_FILE, stratified_folds
 
@@ -283,7 +283,7 @@ def write_check(check: DataCheck, folds: Mapping[str, int], out: Path) -> list[P
         if folds:
             written.append(write_split(folds, out))
     except OSError as error:
-        raise DatasetError(f"{out} cannot be written: {error}. Name another folder with --out.") from None
+        raise DatasetError(f"{out} cannot be written: {first_line(error)}. Name another folder with --out.") from None
     return written
 
 

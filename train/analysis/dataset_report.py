@@ -17,6 +17,7 @@ from segmodels.datasets import Dataset, DatasetError
 from segmodels.datasets.inspection import Inspection, size_bins
 from segmodels.files import replacing
 from segmodels.photo import PhotoError
+from segmodels.sentences import first_line
 from segmodels.taxonomy import UNLABELLED
 from train.analysis.report import Section, class_bars, write_page
 from train.data.split import FOLDS, SPLITS, fold_ids, read_ids
@@ -90,7 +91,7 @@ def report_statistics(dataset: Dataset, ids: Sequence[str], out: Path) -> dict[s
         _write_csv(out / "sizes.csv", ["side", "from", "below", "photos"], _size_rows(found))
         write_page(out / "index.html", f"What {dataset.name} holds", _sections(dataset, found))
     except OSError as error:
-        raise DatasetError(f"{out} cannot be written: {error}. Name another folder with --out.") from None
+        raise DatasetError(f"{out} cannot be written: {first_line(error)}. Name another folder with --out.") from None
     return found
 
 

@@ -29,6 +29,7 @@ from segmodels.device import Precision, pick_device, pick_precision
 from segmodels.evaluation.metrics import ConfusionMatrix
 from segmodels.files import write_whole
 from segmodels.inference.memory import run_in_parts
+from segmodels.sentences import first_line
 from train.analysis.grid import Grid
 from train.analysis.report import Section, class_picture, picture, write_page
 from train.data.cache import Cache, open_cache
@@ -234,7 +235,7 @@ def _claim(out: Path, content: dict[str, Any]) -> None:
     except ValueError:
         raise FitError(f"{path} is damaged. Name another folder with --out, or delete this one.") from None
     except OSError as error:
-        raise FitError(f"{out} cannot be written: {error}. Name another folder with --out.") from None
+        raise FitError(f"{out} cannot be written: {first_line(error)}. Name another folder with --out.") from None
 
 
 def _step(
@@ -401,7 +402,7 @@ def _write(out: Path, cells: list[Cell], sentence: str, grid: Grid, photos: Prob
         sections += [_cell_section(cell, out / "cells" / cell.name, photos, dataset) for cell in cells]
         write_page(out / "index.html", f"Probe of {len(cells)} cells on {dataset.name}", sections)
     except OSError as error:
-        raise FitError(f"{out} cannot be written: {error}.") from None
+        raise FitError(f"{out} cannot be written: {first_line(error)}.") from None
 
 
 _KEYS = ("architecture", "loss", "optimiser", "learning_rate", "batch_size")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from segmodels.arguments import path_argument
@@ -12,7 +13,7 @@ from segmodels.device import add_device_arguments
 from segmodels.inference.detector import EMBEDDED_DETECTOR, load_detector
 from train.analysis.evaluate import check_writable, write_json
 from train.analysis.flatlays import choice_ids
-from train.commands.shared import MODEL, Subparsers, open_segmenter, photos_of, precision_of
+from train.commands.shared import MODEL, Subparsers, open_segmenter, photos_of, precision_of, whole_number
 from train.data.split import fold_ids, read_ids
 from train.detector.fit import PersonRecipe, fit_person, list_bystanders
 from train.detector.judge import evaluate_person, evaluate_scenes, keep_detector_evaluation
@@ -25,7 +26,7 @@ def add_fit_person(commands: Subparsers) -> None:
     command = commands.add_parser("fit-person", help="train the person detector; run it again to continue after a stop")
     command.add_argument("--data", type=path_argument, required=True, help="folder of Clothing Co-Parsing")
     command.add_argument("--out", type=path_argument, required=True, help="folder of the run")
-    command.add_argument("--epochs", type=int, default=PersonRecipe.epochs, metavar="N")
+    command.add_argument("--epochs", type=partial(whole_number, least=1), default=PersonRecipe.epochs, metavar="N")
     command.add_argument("--start", default="", metavar="DIR", help="folder of a detector to continue from")
     command.add_argument(
         "--flatlays",
@@ -42,7 +43,7 @@ def add_fit_person(commands: Subparsers) -> None:
 def add_list_bystanders(commands: Subparsers) -> None:
     """Adds `list-bystanders`."""
     command = commands.add_parser("list-bystanders", help="list the people in the background of the photos")
-    command.add_argument("run", type=path_argument, help="folder of a finished fit-person --unlisted")
+    command.add_argument("folder", type=path_argument, metavar="RUN", help="folder of a finished fit-person --unlisted")
     command.add_argument("--data", type=path_argument, required=True, help="folder of Clothing Co-Parsing")
     command.add_argument("--out", type=path_argument, required=True, metavar="FILE", help="file for the list (CSV)")
     add_device_arguments(command)
@@ -75,7 +76,9 @@ def _add_photos(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", type=path_argument, required=True, help="folder of Clothing Co-Parsing")
     which = command.add_mutually_exclusive_group(required=True)
     which.add_argument("--ids", type=path_argument, metavar="FILE", help="list of the photos, one id per line")
-    which.add_argument("--fold", type=int, metavar="N", help="the photos of one of the data set's stored folds")
+    which.add_argument(
+        "--fold", type=whole_number, metavar="N", help="the photos of one of the data set's stored folds"
+    )
     command.add_argument("--json", type=path_argument, required=True, metavar="FILE", help="file for the scores")
 
 
@@ -95,7 +98,7 @@ def _fit_person(arguments: argparse.Namespace) -> int:
 
 def _list_bystanders(arguments: argparse.Namespace) -> int:
     check_writable(arguments.out)
-    found = list_bystanders(arguments.run, arguments.data, arguments.out, precision=precision_of(arguments))
+    found = list_bystanders(arguments.folder, arguments.data, arguments.out, precision=precision_of(arguments))
     print(f"{found} bystanders are listed in {arguments.out}.")
     return 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from segmodels.checkpoints.config import read_config
@@ -26,6 +27,7 @@ from train.commands.shared import (
     own_folder,
     own_mappings,
     precision_of,
+    whole_number,
 )
 from train.data.split import fold_ids, with_split
 from train.distributed import this_process
@@ -64,7 +66,9 @@ def add_fit(commands: Subparsers) -> None:
 def add_crossval(commands: Subparsers) -> None:
     """Adds `crossval`."""
     command = commands.add_parser("crossval", help="train and evaluate one network for each fold")
-    command.add_argument("--folds", type=int, default=5, metavar="N", help="number of folds (default: 5)")
+    command.add_argument(
+        "--folds", type=partial(whole_number, least=2), default=5, metavar="N", help="number of folds (default: 5)"
+    )
     command.add_argument("--keep", metavar="CHECKPOINT", help=f"also write the scores into this one: {MODEL}")
     add_recipe(command)
     add_device_arguments(command)

@@ -65,6 +65,7 @@ from train.commands.shared import (
     own_folder,
     own_mappings,
     photos_of,
+    whole_number,
 )
 from train.data.split import FOLDS, SPLIT_FILE, fold_ids, read_ids
 from train.distributed import this_process
@@ -108,7 +109,7 @@ def add_evaluate(commands: Subparsers) -> None:
     which.add_argument(
         "--ids", type=path_argument, metavar="FILE", help="list of the photos, one id per line (default: all)"
     )
-    which.add_argument("--fold", type=int, metavar="N", help="the photos of one of the data set's folds")
+    which.add_argument("--fold", type=whole_number, metavar="N", help="the photos of one of the data set's folds")
     command.add_argument(
         "--allow-trained", action="store_true", help="also evaluate on a fold that the checkpoint was trained on"
     )
@@ -147,7 +148,9 @@ def add_calibrate(commands: Subparsers) -> None:
     command.add_argument("checkpoint", help=MODEL)
     command.add_argument("--dataset", default="ccp", help="name of the data set (default: ccp)")
     command.add_argument("--data", type=path_argument, required=True, help="folder of the data set")
-    command.add_argument("--fold", type=int, metavar="N", help="fold to fit on (default: the one that was left out)")
+    command.add_argument(
+        "--fold", type=whole_number, metavar="N", help="fold to fit on (default: the one that was left out)"
+    )
     command.add_argument(
         "--flatlays", type=path_argument, metavar="DIR", help="folder of flat-lays to fit and judge on as well"
     )
@@ -272,7 +275,8 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     judged = observe_framings(segmenter, dataset, others) if others else []
     judged += observe_flatlays(segmenter, test) if flatlays else []
     where = EvaluatedPhotos(dataset=dataset.name, split="ids", ids_file=arguments.ids.name if arguments.ids else "")
-    calibration = replace(calibration, judged_on=tuple(judge(calibration, judged, segmenter.taxonomy, where)))
+    scores = tuple(judge(calibration, judged, segmenter.taxonomy, where))
+    calibration = replace(calibration, judged_on=scores, weights=segmenter.checkpoint.revision)
     keep_calibration(folder, calibration)
     for each in (*calibration.fitted_on, *calibration.judged_on):
         print(judgement_sentence(each))

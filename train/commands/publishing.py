@@ -7,6 +7,7 @@ import argparse
 from segmodels.arguments import path_argument
 from segmodels.checkpoints.checkpoint import load_checkpoint
 from segmodels.checkpoints.config import read_config
+from segmodels.checkpoints.errors import CheckpointError
 from segmodels.datasets import open_dataset
 from segmodels.photo import open_photo
 from train.commands.shared import MODEL, Subparsers, add_change, find
@@ -102,6 +103,8 @@ def _describe(arguments: argparse.Namespace) -> int:
     command = command_of(arguments.recipe, arguments.set, arguments.out.name)
     dataset = open_dataset(recipe.dataset, arguments.data)
     checkpoint = find(arguments.checkpoint).folder if arguments.checkpoint else None
+    if checkpoint and checkpoint.resolve() == arguments.out.resolve():
+        raise CheckpointError(f"{arguments.out} is the checkpoint itself. Name another folder with --out.")
     print(f"{describe(recipe, dataset, command, arguments.out, checkpoint)} describes what {command} trains.")
     return 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any, Literal
@@ -34,6 +35,7 @@ __all__ = [
     "own_mappings",
     "photos_of",
     "precision_of",
+    "whole_number",
 ]
 
 MODEL = "name of the model in the catalog, its folder, an ONNX file, or hf://owner/repo@revision"
@@ -43,6 +45,17 @@ Subparsers = Any  # argparse's class has no public name
 """What `ArgumentParser.add_subparsers` gives."""
 
 _WORKERS = min(8, max(1, (os.cpu_count() or 2) - 1))
+
+
+def whole_number(text: str, least: int = 0) -> int:
+    """A whole number of the command line, as a type of argparse; `partial` gives another `least`.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is none, or too low.
+    """
+    if not re.fullmatch(r"\d{1,9}", text) or int(text) < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least}")
+    return int(text)
 
 
 def add_recipe(command: argparse.ArgumentParser) -> None:
@@ -55,7 +68,9 @@ def add_recipe(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--out", type=path_argument, required=True, help="folder of the run")
     add_change(command)
-    command.add_argument("--workers", type=int, default=_WORKERS, metavar="N", help="processes that read photos")
+    command.add_argument(
+        "--workers", type=whole_number, default=_WORKERS, metavar="N", help="processes that read photos"
+    )
 
 
 def add_change(command: argparse.ArgumentParser) -> None:

@@ -36,9 +36,10 @@ from tqdm import tqdm
 
 from segmodels.datasets import Dataset, DatasetError
 from segmodels.datasets.flatlay import FlatLay, FlatLays, read_flatlays
-from segmodels.files import replacing
+from segmodels.files import open_regular, replacing
 from segmodels.inference.segmenter import Segmenter
 from segmodels.photo import PhotoError
+from segmodels.sentences import first_line
 from segmodels.taxonomy import UNLABELLED, Taxonomy
 from train.analysis.flatlays import training_ids
 
@@ -294,10 +295,12 @@ def _write_mask(path: Path, mask: np.ndarray, taxonomy: Taxonomy, garment: str) 
 
 def _read_mask(path: Path, photo: FlatLay, taxonomy: Taxonomy) -> np.ndarray:
     try:
-        with Image.open(path) as image:
+        with open_regular(path) as file, Image.open(file) as image:
             ids = np.array(image)
     except OSError as error:
-        raise DatasetError(f"{path} cannot be read: {error}. Make it again: python -m train mask-flatlays.") from None
+        raise DatasetError(
+            f"{path} cannot be read: {first_line(error)}. Make it again: python -m train mask-flatlays."
+        ) from None
     if ids.ndim != 2 or ids.dtype != np.uint8 or not {*np.unique(ids)} <= {0, taxonomy[photo.garment].id, UNLABELLED}:
         raise DatasetError(f"{path} is no mask of a {photo.garment}. Make it again: python -m train mask-flatlays.")
     return ids

@@ -13,7 +13,7 @@ import numpy as np
 from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 
 from segmodels.datasets import Dataset, DatasetError
-from segmodels.sentences import listed
+from segmodels.sentences import first_line, listed
 from train.data.cache import read_classes
 
 __all__ = [
@@ -76,7 +76,7 @@ def _read_split(path: Path) -> dict[str, int]:
             reader = csv.DictReader(file)
             rows, columns = list(reader), list(reader.fieldnames or [])
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"The split {path} cannot be read: {error}.") from None
+        raise DatasetError(f"The split {path} cannot be read: {first_line(error)}.") from None
     if not {"id", "fold"} <= set(columns):
         raise DatasetError(f"The split {path} needs the columns id and fold in its first line; it has {columns}.")
     folds: dict[str, int] = {}
@@ -299,7 +299,7 @@ def read_ids(path: Path) -> list[str]:
     try:
         ids = list(dict.fromkeys(filter(None, map(str.strip, path.read_text(encoding="utf-8-sig").splitlines()))))
     except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"The list of ids {path} cannot be read: {error}.") from None
+        raise DatasetError(f"The list of ids {path} cannot be read: {first_line(error)}.") from None
     if not ids:
         raise DatasetError(f"The list of ids {path} is empty. Write one id a line.")
     return ids

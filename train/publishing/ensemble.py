@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import nn
 
-from segmodels.checkpoints.catalog import open_checkpoint
+from segmodels.checkpoints.catalog import find_model, open_checkpoint
 from segmodels.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from segmodels.checkpoints.config import Member, check_config
 from segmodels.checkpoints.errors import CheckpointError
@@ -45,6 +45,10 @@ def join(
         raise CheckpointError("Name two checkpoints or more, and for each but the first its share, between 0 and 1.")
     if margin is not None and not 0 <= margin <= 1:
         raise CheckpointError(f"The margin must be between 0 and 1, not {margin}.")
+    if taken := [name for name in names if find_model(name).folder.resolve() == out.resolve()]:
+        raise CheckpointError(
+            f"{out} is {taken[0]}, which the ensemble is joined from. Name another folder with --out."
+        )
     first, *others = checkpoints = [open_checkpoint(name) for name in names]
     for name, checkpoint in zip(names, checkpoints, strict=True):
         if checkpoint.config.foreign:

@@ -25,6 +25,7 @@ from tqdm import tqdm
 from segmodels.datasets import DatasetError
 from segmodels.files import replacing
 from segmodels.inference.segmenter import Segmenter
+from segmodels.sentences import first_line
 from train.data.cache import Cache, cache_folder
 from train.data.mapped import as_files, as_maps
 from train.segmentation.pseudo_labels import photo_probabilities
@@ -111,8 +112,8 @@ def open_soft_labels(
                         file.write(_asked(teacher, cache.pair(index)[0], shape).tobytes())
     except OSError as error:
         raise DatasetError(
-            f"The cache {home} cannot be written: {error}. Free space there, or set GARMENTSCOPE_CACHE to a folder "
-            "that can be written."
+            f"The cache {home} cannot be written: {first_line(error)}. Free space there, or set GARMENTSCOPE_CACHE to "
+            "a folder that can be written."
         ) from None
     values = np.memmap(path, np.uint8, "r").reshape(-1, len(teacher.taxonomy))
     return SoftLabels({index: place for place, index in enumerate(indices)}, shapes, values)

@@ -28,7 +28,7 @@ from segmodels.datasets import Dataset, open_dataset
 from segmodels.device import Precision, describe_device, keep_memory, pick_device, pick_precision, tune
 from segmodels.files import write_whole
 from segmodels.inference.memory import is_out_of_memory
-from segmodels.sentences import listed
+from segmodels.sentences import first_line, listed
 from segmodels.taxonomy import taxonomy_entries
 from train.data.cache import Cache, open_cache
 from train.data.flatlay_masks import with_flatlays
@@ -316,7 +316,9 @@ def _run(
                 raise FitError(sentence) from None
             raise
         except OSError as error:
-            raise FitError(f"{out} cannot be written: {error}. The best checkpoint so far is kept.") from None
+            raise FitError(
+                f"{out} cannot be written: {first_line(error)}. The best checkpoint so far is kept."
+            ) from None
         except (SystemExit, SIGTERMException):  # which is what Lightning makes of Ctrl-C and of SIGTERM
             raise KeyboardInterrupt from None
 
@@ -364,7 +366,7 @@ def _claim(out: Path, recipe: Recipe) -> None:
     except ValueError:
         raise FitError(f"{path} is damaged. Name another folder with --out, or delete this one.") from None
     except OSError as error:
-        raise FitError(f"{out} cannot be written: {error}. Name another folder with --out.") from None
+        raise FitError(f"{out} cannot be written: {first_line(error)}. Name another folder with --out.") from None
 
 
 def _check_folds(out: Path, dataset: Dataset, recipe: Recipe) -> None:

@@ -13,6 +13,7 @@ from segmodels.checkpoints.checkpoint import read_results
 from segmodels.checkpoints.errors import CheckpointError
 from segmodels.datasets import DatasetError, open_dataset
 from segmodels.device import DeviceError, Precision
+from segmodels.sentences import first_line
 from train.distributed import this_process
 from train.recipe import Recipe, RecipeError
 from train.resume import FitError
@@ -75,7 +76,7 @@ def fit_all(
             out.mkdir(parents=True, exist_ok=True)
             (out / "outcomes.json").write_text(json.dumps(list(map(asdict, outcomes)), indent=1) + "\n", "utf-8")
         except OSError as error:
-            raise FitError(f"{out} cannot be written: {error}.") from None
+            raise FitError(f"{out} cannot be written: {first_line(error)}.") from None
     return outcomes
 
 

@@ -16,10 +16,11 @@ from tqdm import tqdm
 
 from segmodels.datasets import Dataset, DatasetError, read_ccp
 from segmodels.datasets.ccp import read_ccp_tags
-from segmodels.files import write_whole
+from segmodels.files import open_regular, write_whole
 from segmodels.inference.boxes import Box
 from segmodels.inference.memory import map_in_parts
 from segmodels.inference.segmenter import Segmenter
+from segmodels.sentences import first_line
 from segmodels.taxonomy import CCP_TO_OUTFIT_15, OUTFIT_15, UNLABELLED
 from train.data.reading import read_batches
 from train.data.split import SPLITS, read_ids
@@ -184,10 +185,10 @@ def with_pseudo_labels(dataset: Dataset, folder: Path) -> tuple[Dataset, list[st
         if photo_id not in pseudo:
             return dataset.read_truth(photo_id)
         try:
-            with Image.open(truth_path(photo_id)) as image:
+            with open_regular(truth_path(photo_id)) as file, Image.open(file) as image:
                 return np.array(image)
         except OSError as error:
-            raise DatasetError(f"{truth_path(photo_id)} cannot be read: {error}.") from None
+            raise DatasetError(f"{truth_path(photo_id)} cannot be read: {first_line(error)}.") from None
 
     return replace(dataset, ids=(*dataset.ids, *ids), truth_path=truth_path, read_truth=read_truth), ids
 

@@ -49,6 +49,15 @@ def test_each_problem_is_explained(client: TestClient) -> None:
     assert client.get("/problems/none").status_code == 404
 
 
+@pytest.mark.parametrize("path", ["/health", "/models", "/problems/not-found", "/docs", "/nothing"])
+def test_head_answers_as_get_without_a_body(client: TestClient, path: str) -> None:
+    """What load balancers ask before they send anybody."""
+    got, head = client.get(path), client.head(path)
+    assert (head.status_code, head.content) == (got.status_code, b"")
+    assert head.headers["content-type"] == got.headers["content-type"]
+    assert client.head("/segment").status_code == 405
+
+
 def test_every_answer_has_an_id_and_plain_headers(client: TestClient) -> None:
     for answer in (client.get("/health"), client.get("/nothing"), client.put("/segment")):
         assert len(answer.headers["x-request-id"]) == 32

@@ -198,3 +198,12 @@ def test_several_addresses_are_fetched_side_by_side_within_one_deadline(
     started = time.perf_counter()
     refusal(open_api(Limits(seconds=1)).post("/segment?model=tiny", json=slow), 503, "took-too-long")
     assert time.perf_counter() - started < 1.5
+
+
+def test_a_parameter_that_is_none_is_named(client: TestClient, photo: Make) -> None:
+    """mask=rle was an answer without masks."""
+    answer = client.post("/segment?mask=rle", content=photo(0), headers={"Content-Type": "image/jpeg"})
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "There is no parameter 'mask'. There are masks, model, name."
+    answer = client.post("/segment", files={"photo": photo(0)}, data={"mask": "rle"})
+    assert answer.json()["detail"] == "There is no field 'mask'. There are photo or photos, and model, masks."

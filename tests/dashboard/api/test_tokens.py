@@ -75,9 +75,12 @@ def test_what_makes_no_token(file: Path) -> None:
     for name, scopes, days, said in cases:
         with pytest.raises(TokenError, match=said):
             tokens.make(name, scopes, days)
-    file.write_text('{"tokens": [{}]}')
-    with pytest.raises(TokenError, match="cannot be read as a file of tokens"):
-        tokens.all()
+    for content in ('{"tokens": [{}]}', "[]", "{", '{"tokens": 3}'):
+        file.write_text(content)
+        with pytest.raises(
+            TokenError, match="cannot be read as a file of tokens: it is not as `garmentscope token make`"
+        ):
+            tokens.all()
 
 
 def test_how_a_token_is_presented() -> None:

@@ -131,3 +131,23 @@ def test_a_day_that_is_the_same_in_both_orders_is_no_question() -> None:
     found = read("04/04/2024")
     assert found.taken == [Taken(datetime(2024, 4, 4))]
     assert found.ambiguous == found.notes == []
+
+
+@pytest.mark.parametrize(
+    ("texts", "days", "note"),
+    [
+        (["24-03-31", "24-03-15"], ["2024-03-31", "2024-03-15"], "24-03-31 in looks.csv has the year first"),
+        (["99.05.12", "24.03.05"], ["1999-05-12", "2024-03-05"], "99.05.12 in looks.csv has the year first"),
+        (["24-03-15"], ["2015-03-24"], "24-03-15 in looks.csv may have the year first"),
+        (["31/03/24", "15/03/24"], ["2024-03-31", "2024-03-15"], ""),
+        (["13/02/31"], [None], "in the future"),
+        (["SS28"], [None], "in the future"),
+    ],
+)
+def test_years_of_two_digits_are_not_read_wrong_without_a_word(
+    texts: list[str], days: list[str | None], note: str
+) -> None:
+    """24-03-31 was 24 March 1931, and SS28 was spring 1928."""
+    dates = read_dates(texts, "looks.csv", now=datetime(2026, 11, 30))
+    assert [taken and f"{taken.at:%Y-%m-%d}" for taken in dates.taken] == days
+    assert note in " ".join(dates.notes) and bool(dates.notes) == bool(note)

@@ -131,7 +131,7 @@ def test_of_two_columns_the_one_with_names_of_photos_is_taken() -> None:
         (b'photo,"market\na.jpg,Milan\n', "quotation mark in the row of line 1"),
         (b"photo," + b",".join(b"c%d" % n for n in range(100_000)), "has 100,001 columns; 1,000 are allowed"),
         (b"a.jpg,Milan\nb.jpg,Paris\n", "no header: its first line is a row"),
-        (b'photo,market\na.jpg,"' + b"x" * 200_000, "not a valid CSV: field larger"),
+        (b'photo,market\na.jpg,"' + b"x" * 200_000, "not a valid CSV: a cell is far too long"),
     ],
 )
 def test_a_file_that_is_no_such_csv_is_a_sentence(data: bytes, message: str) -> None:
@@ -370,3 +370,21 @@ def test_an_encoding_that_is_none_of_text_is_a_sentence(encoding: str) -> None:
 def test_a_table_that_is_not_in_the_encoding_chosen_is_a_sentence(encoding: str) -> None:
     with pytest.raises(ArchiveError, match="^looks.csv is not in .* Choose another encoding.$"):
         parse_metadata("photo,city\na.jpg,Göß\xff\n".encode("cp1252"), "looks.csv", encoding=encoding)
+
+
+@pytest.mark.parametrize("nothing", ["NULL", "NaN", "nan", "<NA>", "NaT", "\\N", "#N/A", "#REF!"])
+def test_what_other_programs_write_for_nothing_is_nothing(nothing: str) -> None:
+    found = parse_metadata(f"file_name,date,market\na.jpg,{nothing},{nothing}\n".encode(), "looks.csv")
+    assert found.entries[0].tags == {} and found.entries[0].taken_at is None and found.notes == []
+
+
+def test_a_blank_before_a_quotation_mark_splits_no_cell() -> None:
+    found = parse_metadata(b'file_name, market\na.jpg, "Paris, France"\n', "looks.csv")
+    assert found.entries[0].tags == {"market": "Paris, France"} and found.notes == []
+
+
+@pytest.mark.parametrize("encoding", ["unicode_escape", "raw_unicode_escape", "utf-7"])
+def test_halves_of_characters_are_refused_with_the_encoding(encoding: str) -> None:
+    half = {"utf-7": b"+2AA-"}.get(encoding, rb"\ud800")
+    with pytest.raises(ArchiveError, match=f"looks.csv is not in {encoding}. Choose another encoding"):
+        parse_metadata(b"file_name,market\na.jpg," + half + b"\n", "looks.csv", encoding=encoding)

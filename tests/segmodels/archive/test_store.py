@@ -19,6 +19,7 @@ from pyarrow import fs
 from segmodels.archive import parts as reading_parts
 from segmodels.archive import reader as reading
 from segmodels.archive import store
+from segmodels.archive.check import check, mend
 from segmodels.archive.parts import REPEATED, ROWS_AT_ONCE, as_parquet, read_batches
 from segmodels.archive.place import _with_patience
 from segmodels.archive.rows import SCHEMA
@@ -325,9 +326,15 @@ def test_a_lock_is_refused_or_waited_for(archive: Archive) -> None:
 # --- Parts that others wrote ------------------------------------------------------------------------------------------
 
 
-def _put(archive: Archive, table: pa.Table, name: str = "99990101T000000000000-bad.parquet") -> str:
+def _put(
+    archive: Archive,
+    table: pa.Table,
+    name: str = "99990101T000000000000-bad.parquet",
+    *,
+    write_statistics: bool = True,
+) -> str:
     out = pa.BufferOutputStream()
-    pq.write_table(table, out)
+    pq.write_table(table, out, write_statistics=write_statistics)
     archive.place.write(f"{VERSION.folder}/{name}", out.getvalue())
     return name
 
@@ -423,6 +430,55 @@ def test_a_part_with_wider_numbers_and_more_columns_is_read(archive: Archive) ->
         assert reader.left_out == ()
 
 
+def _with(name: str, values: pa.Array, rows: pa.Table) -> pa.Table:
+    return rows.set_column(rows.schema.get_field_index(name), name, values)
+
+
+@pytest.mark.parametrize("other", ["nanoseconds", "dictionary", "views", "nulls"])
+def test_types_of_other_programs_are_read_changed_and_found_whole(archive: Archive, other: str) -> None:
+    rows = made("one", taken=datetime(2024, 3, 31, 9))
+    changed = {
+        "nanoseconds": lambda: _with("taken_at", pa.array([1711875600000000007], pa.timestamp("ns")), rows),
+        "dictionary": lambda: _with("model", rows["model"].dictionary_encode(), rows),
+        "views": lambda: _with("file_name", rows["file_name"].cast(pa.string_view()), rows),
+        "nulls": lambda: _with("kinds", pa.nulls(1), _with("date_precision", pa.nulls(1), rows)),
+    }
+    _put(archive, changed[other]())
+    assert rows_of(archive)["taken_at"].dt.floor("us").tolist() == [datetime(2024, 3, 31, 9)]
+    assert check(archive).is_good
+    assert archive.writer(VERSION).retag({"one": Change({"market": "North"})}) == 1
+    row = rows_of(archive).iloc[0]
+    assert (row.taken_at, row.file_name, row.model) == (datetime(2024, 3, 31, 9), "one.jpg", "fake")
+    assert dict(row.tags) == {"market": "North"}
+
+
+def test_a_tag_twice_in_a_row_hides_no_other_part_and_is_mended(archive: Archive) -> None:
+    archive.writer(VERSION).append(made("one", tags={"market": "North"}))
+    twice = pa.array([[("market", "North"), ("market", "South")]], SCHEMA.field("tags").type)
+    _put(archive, _with("tags", twice, made("two")))
+    with archive.reader() as reader:
+        assert len(reader.query("SELECT tags FROM photos")) == 1
+        assert len(reader.left_out) == 1 and "has a tag twice" in reader.left_out[0]
+    health = mend(archive)
+    assert [(damage.rows, damage.readable) for damage in health.damaged] == [(1, 1)]
+    assert [dict(tags) for tags in rows_of(archive)["tags"]] == [{"market": "North"}, {"market": "South"}]
+
+
+def test_rows_without_a_name_or_a_class_map_are_shown_by_their_id(anywhere: Archive) -> None:
+    rows = _with("file_name", pa.nulls(1, pa.string()), made("one"))
+    _put(anywhere, _with("class_map", pa.nulls(1, pa.binary()), rows))
+    (row,) = rows_of(anywhere).itertuples()
+    assert (row.file_name, bytes(row.class_map)) == ("one", b"")
+
+
+def test_an_empty_id_is_seen_without_statistics(archive: Archive) -> None:
+    archive.writer(VERSION).append(made("one"))
+    _put(archive, _with("photo_id", pa.array(["two", None]), made("two", "three")), write_statistics=False)
+    with archive.reader() as reader:
+        assert reader.query("SELECT photo_id FROM photos")["photo_id"].tolist() == ["one"]
+        assert "its column photo_id has empty cells" in reader.left_out[0]
+
+
 @pytest.mark.parametrize("year", [1, 1500, 2262, 9999])
 def test_a_date_that_no_page_can_draw_is_no_date(anywhere: Archive, year: int) -> None:
     anywhere.writer(VERSION).append(made("one", taken=datetime(2024, 3, 31, 9)))
@@ -476,6 +532,18 @@ def test_a_file_in_the_place_of_an_archive_is_said_to_be_one(tmp_path: Path) -> 
         with pytest.raises(ArchiveError, match=r"it is a file, not a folder\.$") as error:
             work()
         assert "rrno" not in str(error.value)
+
+
+@pytest.mark.parametrize("uri", ["s3://", "s3://?region=eu-west-1", "gs://"])
+def test_a_uri_without_a_bucket_is_a_sentence(uri: str) -> None:
+    with pytest.raises(ArchiveError, match=r"names no bucket. Write it as (s3|gs)://bucket/folder\.$"):
+        Archive(uri)
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_no_archive_is_beside_another_under_a_name_that_is_none(archive: Archive, name: str) -> None:
+    with pytest.raises(ArchiveError, match="is not a name of a folder"):
+        archive.place.beside(name)
 
 
 @pytest.mark.parametrize(

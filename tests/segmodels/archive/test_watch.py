@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from segmodels.archive.__main__ import main
 from segmodels.archive.ingest import Report
 from segmodels.archive.place import ArchiveError
 from segmodels.archive.sources import Found
@@ -92,3 +93,21 @@ def test_what_cannot_be_watched_is_a_sentence(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ArchiveError, match=r'Watching a folder needs watchdog.*"garmentscope\[watch\]"'):
         watch(tmp_path, lambda found: None)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--watch", "--poll", "inf"], "--poll is a number of seconds above 0 and up to 86400"),
+        (["--watch", "--poll", "1e300"], "--poll is a number of seconds above 0"),
+        (["--poll", "3"], "and goes with --watch"),
+        (["--videos", "--every", "inf"], "--every is a number of seconds above 0 and up to 86400"),
+    ],
+)
+def test_seconds_that_no_clock_has_are_refused(
+    tmp_path: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An endless --poll ended the thread that looks, and no photo was ever seen."""
+    with pytest.raises(SystemExit):
+        main(["ingest", str(tmp_path), "--archive", str(tmp_path / "archive"), *words])
+    assert said in capsys.readouterr().err

@@ -17,6 +17,7 @@ from segmodels.checkpoints.catalog import (
     load_segmenter,
     match_offers,
     open_checkpoint,
+    pull_checkpoint,
 )
 from segmodels.checkpoints.checkpoint import save_checkpoint
 from segmodels.checkpoints.config import CheckpointConfig
@@ -34,6 +35,18 @@ def test_a_folder_of_the_environment(models: Path, embedded: Path) -> None:
     assert list_checkpoints() == [CatalogEntry("tiny", "folder", models / "tiny")]
     segmenter = load_segmenter("tiny")
     assert segmenter.checkpoint.name == "tiny" and segmenter.checkpoint.config.height == 64
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_name_is_not_taken_for_the_current_folder(name: str) -> None:
+    with pytest.raises(CheckpointError, match=r"^The name of the model is empty\. Name one"):
+        find_model(name)
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a b", "fpn\n"])
+def test_no_model_of_an_impossible_name_is_sought_on_the_hub(name: str) -> None:
+    with pytest.raises(CheckpointError, match="is no name of a model. Give one of the catalog, or hf://owner/repo"):
+        pull_checkpoint(name)
 
 
 def test_the_environment_goes_before_the_embedded(models: Path, embedded: Path) -> None:

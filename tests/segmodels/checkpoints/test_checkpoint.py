@@ -28,6 +28,7 @@ from segmodels.checkpoints.checkpoint import (
 from segmodels.checkpoints.config import FORMAT_VERSION, CheckpointConfig, Member, read_config
 from segmodels.checkpoints.errors import CheckpointError
 from segmodels.evaluation.results import Results
+from segmodels.inference.presence import Calibration, ClassCalibration, feature_names, write_calibration
 from segmodels.taxonomy import OUTFIT_15
 
 MakeConfig = Callable[..., CheckpointConfig]
@@ -410,6 +411,7 @@ def test_an_ensemble_comes_back_as_it_was(tmp_path: Path, config: MakeConfig, ra
         ([{**MEMBER, "architecture": "nope"}], "architecture must be one of fpn, .*, not 'nope'"),
         ([{**MEMBER, "height": 8}], "height must be a whole number of pixels"),
         ([{**MEMBER, "colour": "red"}], "ensemble must be a list of networks"),
+        ("fpn", "with all their keys: one is no table of keys and values."),
         ([{"share": 0.5}], "ensemble must be a list of networks"),
         (["fpn"], "ensemble must be a list of networks"),
         (3, "ensemble must be a list of networks"),
@@ -510,6 +512,17 @@ def test_json_that_nobody_writes(folder: Path, name: str, text: str) -> None:
     (folder / name).write_text(text)
     sentence = refused(folder)
     assert name in sentence and "damaged" in sentence and len(sentence) < 400
+
+
+def test_a_calibration_of_other_weights_is_refused(folder: Path) -> None:
+    """One that was copied from another network of the same classes would give wrong counts without a word."""
+    one = ClassCalibration(intercept=0.0, weights=(0.0,) * len(feature_names(OUTFIT_15)), share_error=0.01)
+    classes = {garment.name: one for garment in OUTFIT_15.worn}
+    for weights_of_it in ("", load_checkpoint(folder).revision):  # older files do not say whose they are
+        write_calibration(folder, Calibration(taxonomy="OUTFIT_15", classes=classes, weights=weights_of_it))
+        assert load_checkpoint(folder).calibration is not None
+    write_calibration(folder, Calibration(taxonomy="OUTFIT_15", classes=classes, weights="0123456789ab"))
+    assert "calibration.json belongs to the weights 0123456789ab, and the network's are" in refused(folder)
 
 
 @pytest.mark.parametrize(("dtype", "name"), [("int8", "int8"), ("bool", "bool"), ("complex64", "complex64")])

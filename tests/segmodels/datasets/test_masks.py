@@ -170,6 +170,14 @@ def test_damaged_masks_take_their_photo_only(root: Path) -> None:
     assert shown(dataset, "b") == [2, 0, 12]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
+def test_a_pipe_in_the_place_of_a_mask_is_not_waited_for(root: Path) -> None:
+    (root / "masks" / "a.png").unlink()
+    os.mkfifo(root / "masks" / "a.png")
+    with pytest.raises(DatasetError, match=r"a\.png is missing, damaged or no PNG \(it is not a regular file\)"):
+        read_masks(root).pair("a")
+
+
 @pytest.mark.parametrize(
     ("file", "content", "sentence"),
     [

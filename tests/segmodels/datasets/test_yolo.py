@@ -1,3 +1,4 @@
+import os
 import unicodedata
 from pathlib import Path
 
@@ -179,3 +180,11 @@ def test_a_path_of_another_machine(root: Path) -> None:
     text = "path: /content/datasets/outfits\nnames: [Shirt, Pocket]\ntrain: images/train\n"
     (root / "data.yaml").write_text(text, "utf-8")
     assert read_yolo(root / "data.yaml").ids == ("images/train/a", "images/train/b")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
+def test_a_pipe_in_the_place_of_labels_is_not_waited_for(root: Path) -> None:
+    (root / "labels" / "train" / "a.txt").unlink()
+    os.mkfifo(root / "labels" / "train" / "a.txt")
+    with pytest.raises(DatasetError, match=r"a\.txt cannot be read: .*not a regular file"):
+        read_yolo(root / "data.yaml").pair("images/train/a")

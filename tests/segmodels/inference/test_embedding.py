@@ -52,6 +52,8 @@ def test_what_is_written_is_read_and_the_revision_is_that_of_the_coefficients(tm
         ({"more": OFFSET}, {}, "is damaged: it does not hold components"),
         ({"components": OFFSET}, {}, "is damaged: it does not hold components"),
         ({"offset": OFFSET * np.nan}, {}, "has values that are not numbers"),
+        ({"components": COMPONENTS * 1e30}, {}, "has values that are not numbers, or far too large"),
+        ({"components": COMPONENTS * 0}, {}, "is damaged: a dimension is zero throughout"),
     ],
 )
 def test_what_cannot_be_used_is_a_sentence(

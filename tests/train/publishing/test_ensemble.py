@@ -107,6 +107,13 @@ def test_what_cannot_be_joined_is_refused(two: list[Path], tmp_path: Path, capsy
     assert not again.exists()
 
 
+def test_an_output_never_takes_the_place_of_an_input(two: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.read_bytes() for path in two[1].iterdir()}
+    assert main(["join", *map(str, two), "--share", "0.5", "--out", str(two[1] / ".." / two[1].name)]) == 1
+    assert "which the ensemble is joined from. Name another folder with --out." in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in two[1].iterdir()} == before
+
+
 def test_classes_of_the_same_name_that_differ_are_not_joined(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
