@@ -188,7 +188,8 @@ def _run(parsed: argparse.Namespace, archive: Archive) -> int:
     if parsed.command == "make-up":
         from segmodels.archive.synthetic import make_archive
 
-        print(f"{make_archive(archive, parsed.photos, parsed.seed):,} made-up photos added.")
+        made = make_archive(archive, parsed.photos, parsed.seed)
+        print(f"{made:,} made-up {'photo' if made == 1 else 'photos'} added.")
         return 0
     return _reanalyse(parsed, archive) if parsed.command == "re-analyse" else _ingest(parsed, archive)
 
@@ -409,9 +410,10 @@ def _versions(archive: Archive) -> list[Version]:
 
 def _print(report: Report, archive: Archive, metadata: Metadata | None) -> None:
     print(
-        f"{report.added:,} photos added, {report.known:,} were there already, {report.doubled:,} duplicates, "
+        f"{report.added:,} {'photo' if report.added == 1 else 'photos'} added, {report.known:,} there already, "
+        f"{report.doubled:,} {'duplicate' if report.doubled == 1 else 'duplicates'}, "
         + (f"{report.joined:,} part of the row of another, " if report.joined else "")
-        + f"{report.retagged:,} have new tags, {len(report.rejected):,} rejected. "
+        + f"{report.retagged:,} with new tags, {len(report.rejected):,} rejected. "
         f"{report.seconds:,.0f} s, {report.added / max(report.seconds, 1e-9):,.2f} new photos per second."
     )
     for note in report.notes:

@@ -485,7 +485,7 @@ def test_the_command_line_says_what_happened(
     command = ["ingest", str(folder), *where, "--model", str(more_models / "tiny")]
     assert main([*command, "--metadata", str(tmp_path / "looks.csv")]) == 1
     said = capsys.readouterr()
-    assert "6 photos added, 0 were there already" in said.out
+    assert "6 photos added, 0 there already" in said.out
     assert "Rows of the CSV without a photo: absent.jpg" in said.out
     assert "Photos without a row in the CSV: letter.jpg, look1.jpg" in said.out
     unmatched = (tmp_path / "archive" / "unmatched.csv").read_text().splitlines()
