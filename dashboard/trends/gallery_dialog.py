@@ -172,7 +172,7 @@ def _drawn(
 
 
 def _no_picture(file_name: str, identity: str) -> bytes:
-    raise PictureError(f"No picture of {file_name} is kept.")
+    raise PictureError(f"No picture of {file_name} is kept: it is drawn from its class map.")
 
 
 def _moodboard(
