@@ -44,7 +44,6 @@ TEST = EvaluatedPhotos(dataset="ccp", split="ids", ids_file="ccp_test.txt", numb
 FOLD = EvaluatedPhotos(dataset="ccp", split="fold", fold=0, number=158)
 
 DIGESTS = {
-    "atrous": "34071be366b5a276",
     "densenet": "6ac67169cd2bd8ab",
     "fpn_compare": "e142a0878155c663",
     "fpn_inacio": "70ffd05c9a6eebba",
