@@ -17,7 +17,13 @@ from segmodels.taxonomy import OUTFIT_15
 
 MOST_BYTES, MOST_BYTES_OF_ALL = 25_000_000, 120_000_000
 SPLITS = Path(__file__).parents[3] / "train" / "splits"
-RIVALS = ("atrous", "fcn", "fpn_rivals", "linknet", "unet")  # by own/rivals; the others of the nine are by own/compare as yet
+RIVALS = (
+    "atrous",
+    "fcn",
+    "fpn_rivals",
+    "linknet",
+    "unet",
+)  # by own/rivals; the others of the nine are by own/compare as yet
 JUDGED = sorted(folder.parent.name for folder in EMBEDDED.glob(f"*/{EVIDENCE_FILE}"))
 
 
