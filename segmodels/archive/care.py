@@ -355,7 +355,7 @@ def undo(archive: Archive, by: str = "") -> LogEntry:
         by: Who does it, for the log.
 
     Returns:
-        LogEntry of the change that was undone.
+        Entry of the change that was undone.
 
     Raises:
         ArchiveError: If there is nothing to undo.
@@ -376,7 +376,7 @@ def add_rows(
     Args:
         target: Archive that gets the rows.
         source: Archive that has them.
-        entry: LogEntry for the log, to which their number is added.
+        entry: Entry for the log, to which their number is added.
         choose: Function that gives which rows of a part are wanted, bool `(rows,)`; all if left out.
 
     Returns:

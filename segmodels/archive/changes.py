@@ -104,7 +104,7 @@ class _Journal:
         added: Parts that the last change added.
         keep: Whether the hidden parts are kept for undo.
         removed: Whether the whole archive is removed.
-        entry: LogEntry of the log for the last change.
+        entry: Entry of the log for the last change.
     """
 
     change: str = ""
@@ -205,7 +205,7 @@ class Rewrite:
 
         Args:
             folder: Folder of its version.
-            tables: Its rows, tables of `rows.SCHEMA`.
+            tables: Tables of `rows.SCHEMA` that hold its rows.
 
         Raises:
             ArchiveError: If it cannot be written, or `tables` cannot be read.
@@ -266,7 +266,7 @@ class Rewrite:
         """Makes the change count, then removes what it replaced.
 
         Args:
-            entry: LogEntry for the log.
+            entry: Entry for the log.
             keep: Whether the change can be undone until the next one; else the copy for the undo before goes too.
 
         Raises:
@@ -344,7 +344,7 @@ def take_back(place: Place, by: str = "") -> LogEntry:
         by: Who does it, for the log.
 
     Returns:
-        LogEntry of the change that was undone.
+        Entry of the change that was undone.
 
     Raises:
         ArchiveError: If there is none, or its copies are not complete; then nothing has changed.

@@ -145,7 +145,7 @@ def chosen_rows(place: Place, part: str, chosen: np.ndarray) -> Iterator[pa.Tabl
     Args:
         place: Place of the archive.
         part: Name of the part.
-        chosen: Which rows, bool `(rows,)`.
+        chosen: Whether a row is taken, bool `(rows,)`.
 
     Raises:
         ArchiveError: If it cannot be read.

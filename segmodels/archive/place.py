@@ -160,7 +160,8 @@ class Place:
         """Writes a file atomically, piece by piece: readers see the old file or the whole new one.
 
         On a disk it is written beside under another ending and renamed; on an object store it appears when its upload
-        is complete.
+        is complete. If the caller fails meanwhile, a new file is not there. An old one stays on a disk; on an object
+        store it is lost, so that what may fail is written under a new name.
 
         Yields:
             Stream that takes its bytes.
@@ -377,7 +378,7 @@ class Place:
         try:
             with self.filesystem.open_output_stream(self.path(name), compression=None) as stream:
                 yield stream
-        except Exception:
+        except BaseException:
             if is_new:  # what was there before is there still: a PUT takes effect as a whole
                 with suppress(OSError):
                     self.filesystem.delete_file(self.path(name))
