@@ -38,7 +38,7 @@ from train.data.cache import Cache
 from train.distributed import this_process
 from train.recipe import RECIPES, Recipe, load_recipe
 from train.segmentation import fit
-from train.segmentation.crops import cut_crops
+from train.segmentation.cutting import cut_crops
 from train.segmentation.depthwise import widen_depthwise
 from train.segmentation.lightning_module import SegmentationModule
 from train.segmentation.loaders import training_loader

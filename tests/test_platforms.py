@@ -27,7 +27,8 @@ from segmodels.results_folder import choose_targets
 from segmodels.streams import write_anything
 from train.data.cache import Cache
 from train.recipe import Recipe
-from train.segmentation.crops import TrainingCrops, ValidationCrops, join_plans
+from train.segmentation.crops import TrainingCrops, ValidationCrops
+from train.segmentation.cutting import join_plans
 from train.segmentation.distillation import SoftLabels
 
 ROOT = Path(__file__).parents[1]

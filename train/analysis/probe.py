@@ -38,7 +38,8 @@ from train.data.split import fold_ids, with_split
 from train.distributed import this_process
 from train.recipe import Recipe
 from train.resume import FitError
-from train.segmentation.crops import ValidationCrops, cut_crops, join_plans
+from train.segmentation.crops import ValidationCrops
+from train.segmentation.cutting import cut_crops, join_plans
 from train.segmentation.fit import fit
 from train.segmentation.fit_all import describe_failure
 

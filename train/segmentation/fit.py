@@ -39,13 +39,14 @@ from train.provenance import trained_on
 from train.recipe import Recipe, recipe_from
 from train.resume import FitError, another_recipe, read_resume
 from train.segmentation.callbacks import BestCheckpoint, Progress, ResumeFile
-from train.segmentation.crops import ValidationCrops, classes_shown
+from train.segmentation.crops import ValidationCrops
 from train.segmentation.depthwise import widen_depthwise
 from train.segmentation.fit_log import FitLog, tensorboard_loggers
 from train.segmentation.lightning_module import SegmentationModule, encoder_of
 from train.segmentation.loaders import choice_loader, class_shares, open_teacher, smallest_batch, training_loader
 from train.segmentation.pretrained import Start
 from train.segmentation.pseudo_labels import pseudo_labels_trained_on, with_pseudo_labels
+from train.segmentation.sampling import classes_shown
 from train.segmentation.start import load_start
 
 __all__ = ["checkpoint_config", "fit"]

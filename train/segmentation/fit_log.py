@@ -19,7 +19,8 @@ from PIL import Image
 
 from segmodels.taxonomy import UNLABELLED, Taxonomy
 from train.recipe import Recipe
-from train.segmentation.crops import ValidationCrops, cut_crops, join_plans
+from train.segmentation.crops import ValidationCrops
+from train.segmentation.cutting import cut_crops, join_plans
 from train.segmentation.lightning_module import SegmentationModule
 
 __all__ = ["EPOCHS_FILE", "PICTURES_FOLDER", "STEPS_FILE", "FitLog", "tensorboard_loggers"]

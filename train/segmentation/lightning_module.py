@@ -18,7 +18,7 @@ from segmodels.taxonomy import UNLABELLED
 from train.moving_average import MovingAverage
 from train.optimisation import one_cycle, parameter_groups
 from train.recipe import Recipe
-from train.segmentation.crops import CropBatch, cut_crops, soft_targets
+from train.segmentation.cutting import CropBatch, cut_crops, soft_targets
 from train.segmentation.distillation import SoftTarget, distillation_loss
 from train.segmentation.losses import build_loss
 

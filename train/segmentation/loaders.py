@@ -18,8 +18,10 @@ from train.data.cache import Cache
 from train.distributed import Processes
 from train.recipe import Recipe
 from train.resume import FitError
-from train.segmentation.crops import CropBatch, EpochSampler, TrainingCrops, ValidationCrops, join_plans, rarity_weights
+from train.segmentation.crops import TrainingCrops, ValidationCrops
+from train.segmentation.cutting import CropBatch, join_plans
 from train.segmentation.distillation import SoftLabels, open_soft_labels
+from train.segmentation.sampling import EpochSampler, rarity_weights
 
 __all__ = ["choice_loader", "class_shares", "open_teacher", "smallest_batch", "training_loader"]
 

@@ -13,15 +13,9 @@ from segmodels.taxonomy import OUTFIT_15, UNLABELLED
 from train.data.cache import Cache, open_cache
 from train.distributed import Processes
 from train.recipe import Recipe
-from train.segmentation.crops import (
-    Draw,
-    EpochSampler,
-    TrainingCrops,
-    ValidationCrops,
-    cut_crops,
-    join_plans,
-    rarity_weights,
-)
+from train.segmentation.crops import TrainingCrops, ValidationCrops
+from train.segmentation.cutting import cut_crops, join_plans
+from train.segmentation.sampling import Draw, EpochSampler, rarity_weights
 
 MakeRecipe = Callable[..., Recipe]
 SHOWN = {0, *(OUTFIT_15[name].id for name in ("Hair", "Shirt", "Pants", "Footwear", "Scarf/Tie"))}

@@ -21,9 +21,11 @@ from train.data.cache import Cache
 from train.provenance import trained_on
 from train.recipe import Recipe
 from train.resume import FitError
-from train.segmentation.crops import Draw, TrainingCrops, cut_crops, join_plans, soft_targets
+from train.segmentation.crops import TrainingCrops
+from train.segmentation.cutting import cut_crops, join_plans, soft_targets
 from train.segmentation.distillation import SoftTarget, distillation_loss, open_soft_labels
 from train.segmentation.fit import _sources, fit
+from train.segmentation.sampling import Draw
 
 MakeRecipe = Callable[..., Recipe]
 
