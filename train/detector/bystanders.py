@@ -11,7 +11,7 @@ import numpy as np
 from segmodels.datasets import Dataset, DatasetError
 from train.data.cache import open_cache
 from train.data.split import SPLITS
-from train.detector.scenes import Source
+from train.detector.source import Source
 
 __all__ = ["BYSTANDERS", "open_source", "read_bystanders"]
 

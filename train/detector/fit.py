@@ -39,7 +39,8 @@ from train.data.flatlay_masks import with_flatlays
 from train.data.split import fold_ids
 from train.detector.bystanders import open_source
 from train.detector.judge import detection_scores, found_in
-from train.detector.scenes import Scene, Source, corners, make_scene, person_box, whole_scene
+from train.detector.scenes import make_scene, whole_scene
+from train.detector.source import Scene, Source, corners, person_box
 from train.moving_average import MovingAverage
 from train.optimisation import one_cycle, parameter_groups
 from train.publishing.card import detector_card

@@ -22,7 +22,8 @@ from segmodels.inference.detector import DetectorConfig, FoundPerson, PersonDete
 from segmodels.inference.segmenter import Segmenter
 from train.analysis.framing import FRAMINGS, framed
 from train.detector.bystanders import open_source, read_bystanders
-from train.detector.scenes import Scene, Source, corners, make_scene, person_box
+from train.detector.scenes import make_scene
+from train.detector.source import Scene, Source, corners, person_box
 from train.publishing.card import detector_card
 
 __all__ = [
@@ -201,6 +202,7 @@ def keep_detector_evaluation(folder: Path, photos: EvaluatedPhotos, scores: dict
 EVALUATED_SCENES: Mapping[str, tuple[str, Callable[[Scene], bool]]] = {
     "small_person": ("zoomed_out", lambda scene: len(scene.people) == 1 and _tallest(scene) < 0.4),
     "several_people": ("zoomed_out", lambda scene: len(scene.people) > 1),
+    "group": ("group", lambda scene: len(scene.people) > 1),
     "other_ground": ("pasted", lambda scene: len(scene.people) > 0),
     "nobody": ("nobody", lambda scene: True),
 }

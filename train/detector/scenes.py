@@ -7,14 +7,10 @@ et al. 2020; cut, paste and learn, Dwibedi et al. 2017). All randomness is a num
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
-import cv2
 import numpy as np
-import skimage.data
 
 from segmodels.inference.boxes import (
     PADDING_GREY,
@@ -25,101 +21,14 @@ from segmodels.inference.boxes import (
     intersection_area,
     overlap_coefficient,
 )
-from train.data.cache import Cache
+from train.detector.pasting import make_ground, paste_person, paste_thing, photographed, surroundings
+from train.detector.source import Scene, Source, as_boxes, clipped, corners, person_box, whole_of
 
-__all__ = ["SCENES", "Scene", "Source", "corners", "make_scene", "person_box", "whole_scene"]
+__all__ = ["SCENES", "make_scene", "whole_scene"]
 
 _LEAST_VISIBLE = 0.35
 _LEAST_HEIGHT = 22  # pixels of a scene of 256; smaller people are not asked for
-_SMALLEST_PART = 0.1
-_STRIP = 0.1  # of the photo's width
-_GAP = 0.03
 _PART = (0.22, 0.85)  # heights of the person that a part of it shows
-_GROUNDS = (
-    "brick",
-    "cell",
-    "chelsea",
-    "coffee",
-    "coins",
-    "grass",
-    "gravel",
-    "hubble_deep_field",
-    "immunohistochemistry",
-    "moon",
-    "page",
-    "retina",
-    "rocket",
-    "text",
-)
-
-
-def person_box(truth: np.ndarray) -> Box | None:
-    """The box around the person of a class map uint8 `(H, W)`, specks apart; None if there is nobody."""
-    count, labels, statistics, _ = cv2.connectedComponentsWithStats((truth > 0).astype(np.uint8))
-    if count < 2:
-        return None
-    areas = statistics[1:, cv2.CC_STAT_AREA]
-    return box_of(np.isin(labels, 1 + np.flatnonzero(areas >= _SMALLEST_PART * areas.max())))
-
-
-class Scene(NamedTuple):
-    """A picture and who is in it; boxes are float64 `(n, 4)`: left, top, right, bottom in pixels.
-
-    Args:
-        picture: uint8 `(H, W, 3)` RGB.
-        truth: uint8 `(H, W)` class ids.
-        people: Boxes of the people.
-        unknown: Boxes of what may show somebody who is not among them.
-    """
-
-    picture: np.ndarray
-    truth: np.ndarray
-    people: np.ndarray
-    unknown: np.ndarray
-
-    def moved(self, x: float, y: float) -> Scene:
-        """The same with its boxes moved."""
-        offset = np.array([x, y, x, y])
-        return self._replace(people=self.people + offset, unknown=self.unknown + offset)
-
-
-class Source:
-    """Where scenes take people and grounds from.
-
-    Args:
-        photos: Photos and truths, each with at most one person who is labelled.
-        bystanders: Boxes of people whom the truth does not label, by id of the photo: `(n, 4)` as left, top, right,
-            bottom in shares of the photo. Without them everything beside a person is unknown, and no ground is taken
-            from there.
-        flatlays: Photos of garments without a person; without them scenes of that kind are grounds.
-    """
-
-    def __init__(
-        self, photos: Cache, bystanders: Mapping[str, np.ndarray] | None = None, flatlays: Cache | None = None
-    ) -> None:
-        self.photos = photos
-        self.flatlays = flatlays
-        self.people = [person_box(photos.pair(index)[1]) for index in range(len(photos))]
-        self.bystanders = bystanders
-
-    def __len__(self) -> int:
-        return len(self.photos)
-
-    def pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Photo uint8 `(H, W, 3)` and truth uint8 `(H, W)`."""
-        return self.photos.pair(index)
-
-    def unknown(self, index: int) -> np.ndarray:
-        """Boxes, in pixels of the photo, that may show somebody who is not labelled."""
-        height, width = self.photos.shapes[index]
-        if self.bystanders is not None:
-            listed = self.bystanders.get(self.photos.ids[index], np.empty((0, 4)))
-            return np.asarray(listed * [width, height, width, height])
-        person = self.people[index]
-        if person is None:
-            return _boxes([np.array([0, 0, width, height])])
-        left, right = person.x - 0.02 * width, person.x + person.width + 0.02 * width
-        return _boxes([np.array([0, 0, left, height]), np.array([right, 0, width, height])])
 
 
 def make_scene(source: Source, random: np.random.Generator, side: int, kind: str | None = None) -> Scene:
@@ -144,21 +53,21 @@ def make_scene(source: Source, random: np.random.Generator, side: int, kind: str
     truth = np.zeros((side, side), np.uint8)
     top, left = (side - height) // 2, (side - width) // 2
     inside = np.s_[top : top + height, left : left + width]
-    picture[inside] = _photographed(scene.picture, random)
+    picture[inside] = photographed(scene.picture, random)
     truth[inside] = scene.truth
     return scene._replace(picture=picture, truth=truth).moved(left, top)
 
 
 def whole_scene(source: Source, index: int, side: int) -> Scene:
     """One whole photo on grey, nothing random."""
-    return _part(source, index, crop_around(_all(source.pair(index)[0]), 1.0), side, side)
+    return _part(source, index, crop_around(whole_of(source.pair(index)[0]), 1.0), side, side)
 
 
 def _photo(source: Source, random: np.random.Generator, height: int, width: int, closest: float = 0.45) -> Scene:
     """A part of one photo, or a little more than all of it."""
     index = int(random.integers(len(source)))
     photo, person = source.pair(index)[0], source.people[index]
-    frame = crop_around(_all(photo), height / width)
+    frame = crop_around(whole_of(photo), height / width)
     for _ in range(8):
         frame_height = photo.shape[0] * random.uniform(closest, 1.15)
         frame_width = frame_height * width / height
@@ -179,8 +88,8 @@ def _part(source: Source, index: int, frame: Box, height: int, width: int) -> Sc
     photo, truth = source.pair(index)
     person = source.people[index]
     people, unknown = (
-        (_inside(boxes, frame) - [frame.x, frame.y, frame.x, frame.y]) * (height / frame.height)
-        for boxes in (_boxes([corners(person)] if person else []), source.unknown(index))
+        (clipped(boxes, frame) - [frame.x, frame.y, frame.x, frame.y]) * (height / frame.height)
+        for boxes in (as_boxes([corners(person)] if person else []), source.unknown(index))
     )
     return Scene(cut(photo, frame, height, width), cut(truth, frame, height, width, outside=0), people, unknown)
 
@@ -189,16 +98,16 @@ def _zoomed_out(source: Source, random: np.random.Generator, height: int, width:
     """People in the surroundings that their own photo shows beside them, mirrored until they fill the scene."""
     first = int(random.integers(len(source)))
     people = [first, *random.integers(len(source), size=_companions(random)).tolist()]
-    ground = _surroundings(source, random, height, width, first)
+    ground = surroundings(source, random, height, width, first)
     if ground is None:
-        return _peopled(source, random, _ground(source, random, height, width), people)
+        return _peopled(source, random, make_ground(source, random, height, width), people)
     return _peopled(source, random, ground, people, soft=first)
 
 
 def _pasted(source: Source, random: np.random.Generator, height: int, width: int) -> Scene:
     """People on a ground that is not their photo's."""
     people = random.integers(len(source), size=1 + _companions(random)).tolist()
-    return _peopled(source, random, _ground(source, random, height, width), people)
+    return _peopled(source, random, make_ground(source, random, height, width), people)
 
 
 def _mosaic(source: Source, random: np.random.Generator, height: int, width: int) -> Scene:
@@ -219,13 +128,13 @@ def _mosaic(source: Source, random: np.random.Generator, height: int, width: int
                 picture[top:bottom, left:right] = part.picture
                 truth[top:bottom, left:right] = part.truth
             else:
-                picture[top:bottom, left:right] = _ground(source, random, *size)
-    return Scene(picture, truth, _boxes(people), _boxes(unknown))
+                picture[top:bottom, left:right] = make_ground(source, random, *size)
+    return Scene(picture, truth, as_boxes(people), as_boxes(unknown))
 
 
 def _nobody(source: Source, random: np.random.Generator, height: int, width: int) -> Scene:
     """A ground with nobody on it, and often with things pasted on it, so that an edge does not betray a person."""
-    return _peopled(source, random, _ground(source, random, height, width), [])
+    return _peopled(source, random, make_ground(source, random, height, width), [])
 
 
 def _part_of_a_person(source: Source, random: np.random.Generator, height: int, width: int) -> Scene:
@@ -247,7 +156,7 @@ def _part_of_a_person(source: Source, random: np.random.Generator, height: int, 
         left = min(max(0.0, left), truth.shape[1] - wide)
     scene = _part(source, index, Box(left, top, wide, tall), height, width)
     shown = person_box(scene.truth)  # a shoulder may reach further than the legs that are shown
-    return scene._replace(people=_boxes([corners(shown)] if shown else []))
+    return scene._replace(people=as_boxes([corners(shown)] if shown else []))
 
 
 def _flatlay(source: Source, random: np.random.Generator, height: int, width: int) -> Scene:
@@ -256,12 +165,67 @@ def _flatlay(source: Source, random: np.random.Generator, height: int, width: in
         return _nobody(source, random, height, width)
     photo = source.flatlays.pair(int(random.integers(len(source.flatlays))))[0]
     photo = np.rot90(photo, int(random.choice([0, 1, 2, 3], p=[0.7, 0.12, 0.06, 0.12])))
-    frame = crop_around(_all(photo), height / width)
+    frame = crop_around(whole_of(photo), height / width)
     scale = random.uniform(0.6, 1.1)
     x, y = (random.uniform(0, 1 - scale) if scale < 1 else (1 - scale) / 2 for _ in range(2))
     frame = Box(frame.x + x * frame.width, frame.y + y * frame.height, scale * frame.width, scale * frame.height)
     picture = cut(np.ascontiguousarray(photo), frame, height, width)
-    return Scene(picture, np.zeros((height, width), np.uint8), _boxes([]), _boxes([]))
+    return Scene(picture, np.zeros((height, width), np.uint8), as_boxes([]), as_boxes([]))
+
+
+def _group(source: Source, random: np.random.Generator, height: int, width: int) -> Scene:
+    """People side by side who fill a photo, one partly before the other, cut at the same height, often without heads.
+
+    A person is the part that is seen; of whom others hide more than `_LEAST_VISIBLE` leaves is unknown.
+    """
+    indices = [
+        int(index)
+        for index in random.integers(len(source), size=random.choice([2, 3, 4, 5], p=[0.5, 0.25, 0.15, 0.1]))
+        if source.people[int(index)]
+    ]
+    picture = make_ground(source, random, height, width)
+    classes, owners = np.zeros((height, width), np.uint8), np.zeros((height, width), np.uint8)
+    boxes = _side_by_side([source.people[index] for index in indices], random, height, width)
+    for place in random.permutation(len(boxes)):
+        laid = paste_person(source, random, picture, classes, boxes[place], indices[place], grow=False)
+        if laid:
+            target, covered = laid
+            owners[target][covered] = place + 1
+    people: list[np.ndarray] = []
+    unknown: list[np.ndarray] = []
+    for place, box in enumerate(boxes):
+        seen = box_of(owners == place + 1)
+        if seen is None:
+            continue
+        fits = intersection_area(seen, box) >= _LEAST_VISIBLE * intersection_area(box, whole_of(picture))
+        (people if fits else unknown).append(corners(seen))
+    return Scene(picture, classes, as_boxes(people), as_boxes(unknown))
+
+
+def _side_by_side(people: Sequence[Box | None], random: np.random.Generator, height: int, width: int) -> list[Box]:
+    """Where the people of a group stand, of a scene of that height and width; their boxes may reach beyond it."""
+    shown = random.uniform(*_PART) if random.random() < 0.75 else 1.0  # of a person's height
+    tall = height * random.uniform(0.7, 1.0) / shown
+    from_feet = shown < 1 and random.random() < 0.25
+    line = height * random.uniform(0.9, 1.05) if from_feet else height * random.uniform(0.02, 0.2)  # of feet, or heads
+    boxes, x = [], 0.0
+    for person in people:
+        assert person is not None
+        mine = tall * random.uniform(0.88, 1.12) * (random.uniform(0.55, 0.8) if random.random() < 0.1 else 1)
+        wide = mine * person.width / person.height
+        y = line - mine if from_feet else line + max(0.0, tall - mine) * random.uniform(0.3, 0.9)
+        boxes.append(Box(x, y, wide, mine))
+        x += wide * random.uniform(0.6, 1.05)
+    reach = max(box.x + box.width for box in boxes) if boxes else 1.0
+    if reach > width * 1.15:  # step back until they fit
+        scale = width * 1.15 / reach
+        boxes = [
+            Box(box.x * scale, height + (box.y - height) * scale, box.width * scale, box.height * scale)
+            for box in boxes
+        ]
+        reach *= scale
+    offset = random.uniform(min(0.0, width - reach), max(0.0, width - reach))
+    return [box._replace(x=box.x + offset) for box in boxes]
 
 
 _Maker = Callable[[Source, np.random.Generator, int, int], Scene]
@@ -273,6 +237,7 @@ SCENES: Mapping[str, tuple[float, _Maker]] = {
     "mosaic": (0.16, _mosaic),
     "nobody": (0.12, _nobody),
     "part": (0.3, _part_of_a_person),
+    "group": (0.3, _group),
     "flatlay": (0.15, _flatlay),
 }
 """Weight in training and maker of each kind of scene; a maker takes source, generator, height and width."""
@@ -301,7 +266,7 @@ def _peopled(
     height, width = ground.shape[:2]
     scene, classes = ground.copy(), np.zeros((height, width), np.uint8)
     for _ in range(int(random.choice([0, 1, 2, 3], p=[0.55, 0.2, 0.15, 0.1]))):
-        _paste_thing(source, random, scene, classes)
+        paste_thing(source, random, scene, classes)
     least = _LEAST_HEIGHT / 256 * max(height, width)
     largest = random.uniform(0.25, 1.0) if random.random() < 0.7 else 0.35
     placed: list[tuple[Box, int]] = []
@@ -316,204 +281,15 @@ def _peopled(
             left = random.uniform(-beyond * wide, max(width - wide * (1 - beyond), -beyond * wide + 1))
             top = random.uniform(0, max(1.0, height - tall * (1 - beyond)))
             box = Box(left, top, wide, tall)
-            seen = intersection_area(box, _all(scene)) >= 0.6 * wide * tall
+            seen = intersection_area(box, whole_of(scene)) >= 0.6 * wide * tall
             if seen and all(overlap_coefficient(box, other) < 0.25 for other, _ in placed):
                 placed.append((box, index))
                 break
     placed.sort(key=lambda place: place[0].y + place[0].height)
     for box, index in placed:
-        _paste_person(source, random, scene, classes, box, index, grow=index == soft)
-    return Scene(scene, classes, _inside(_boxes([corners(box) for box, _ in placed]), _all(scene)), _boxes([]))
-
-
-def _paste_person(
-    source: Source,
-    random: np.random.Generator,
-    scene: np.ndarray,
-    classes: np.ndarray,
-    box: Box,
-    index: int,
-    grow: bool,
-) -> None:
-    photo, truth = source.pair(index)
-    person = source.people[index]
-    assert person is not None
-    border = round(0.03 * person.height) if grow else 2
-    top, left = max(0, int(person.y) - border), max(0, int(person.x) - border)
-    part = np.s_[top : int(person.y + person.height) + border, left : int(person.x + person.width) + border]
-    alpha = cv2.morphologyEx((truth[part] > 0) * np.uint8(255), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
-    if border > 2:
-        alpha = cv2.dilate(alpha, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (border + 1, border + 1)))
-    alpha = np.asarray(cv2.GaussianBlur(alpha, (0, 0), border / 3), np.uint8)
-    scale = box.height / person.height
-    colour = photo[part]
-    if not grow:
-        colour = cv2.convertScaleAbs(colour, alpha=random.uniform(0.75, 1.25), beta=random.uniform(-20, 20))
-    x, y = round(box.x - (person.x - left) * scale), round(box.y - (person.y - top) * scale)
-    _lay(scene, classes, colour, alpha, truth[part], x, y, scale)
-
-
-def _paste_thing(source: Source, random: np.random.Generator, scene: np.ndarray, classes: np.ndarray) -> None:
-    """A piece of some ground in the shape of a rectangle, an ellipse or a person."""
-    tall = max(8, round(scene.shape[0] * random.uniform(0.1, 0.6)))
-    wide = max(6, round(tall * np.exp(random.uniform(np.log(0.3), np.log(2)))))
-    colour = _ground(source, random, tall, wide)
-    alpha = np.zeros((tall, wide), np.uint8)
-    shape = random.integers(3)
-    if shape == 0:
-        alpha[1:-1, 1:-1] = 255
-    elif shape == 1:
-        cv2.ellipse(alpha, (wide // 2, tall // 2), (wide // 2 - 1, tall // 2 - 1), 0, 0, 360, 255, -1)
-    else:
-        index = int(random.integers(len(source)))
-        truth = source.pair(index)[1]
-        box = source.people[index] or _all(truth)
-        alpha = cut((truth > 0).astype(np.uint8) * 255, box, tall, wide, outside=0)
-    alpha = cv2.GaussianBlur(alpha, (3, 3), 0)
-    x, y = (int(random.integers(-size // 4, scene.shape[axis])) for axis, size in ((1, wide), (0, tall)))
-    _lay(scene, classes, colour, alpha, np.zeros_like(alpha), x, y, 1.0)
-
-
-def _lay(
-    scene: np.ndarray,
-    classes: np.ndarray,
-    colour: np.ndarray,
-    alpha: np.ndarray,
-    truth: np.ndarray,
-    x: int,
-    y: int,
-    scale: float,
-) -> None:
-    """Blends a piece into a scene, and its truth into the scene's, in place, its top left corner at x, y."""
-    size = (max(1, round(alpha.shape[1] * scale)), max(1, round(alpha.shape[0] * scale)))
-    left, top = max(x, 0), max(y, 0)
-    right, bottom = min(x + size[0], scene.shape[1]), min(y + size[1], scene.shape[0])
-    if right <= left or bottom <= top:
-        return
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    inside = np.s_[top - y : bottom - y, left - x : right - x]
-    pixels = cv2.resize(np.ascontiguousarray(colour), size, interpolation=how)[inside]
-    share = cv2.resize(alpha, size, interpolation=how)[inside].astype(np.float32)[..., None] / 255
-    laid = cv2.resize(np.ascontiguousarray(truth), size, interpolation=cv2.INTER_NEAREST_EXACT)[inside]
-    target = np.s_[top:bottom, left:right]
-    scene[target] = np.rint(scene[target] * (1 - share) + pixels * share).astype(np.uint8)
-    classes[target] = np.where(share[..., 0] > 0.5, laid, classes[target])
-
-
-def _ground(source: Source, random: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """uint8 `(height, width, 3)` without people: from beside a person, from a stored picture, or plain."""
-    which = random.random()
-    if which < 0.6:
-        beside = _surroundings(source, random, height, width, int(random.integers(len(source))))
-        if beside is not None:
-            return beside
-    if which < 0.85:
-        picture = _pictures()[int(random.integers(len(_GROUNDS)))]
-        size = random.uniform(0.25, 1.0)
-        frame_width, frame_height = picture.shape[1] * size, picture.shape[0] * size
-        frame_width, frame_height = (
-            min(frame_width, frame_height * width / height),
-            min(frame_height, frame_width * height / width),
-        )
-        frame = Box(
-            random.uniform(0, picture.shape[1] - frame_width),
-            random.uniform(0, picture.shape[0] - frame_height),
-            frame_width,
-            frame_height,
-        )
-        return cut(picture, frame, height, width)
-    corners = random.integers(0, 256, (2, 2, 3)).astype(np.float32)
-    if random.random() < 0.6:
-        corners[:] = corners[0, 0] + random.normal(0, 25, (2, 2, 3))
-    plain = cv2.resize(corners, (width, height), interpolation=cv2.INTER_LINEAR)
-    grain = random.uniform(0, 30) * (random.random() < 0.5)
-    noise = random.normal(0, 1, (-(-height // 4), -(-width // 4), 1)).astype(np.float32)
-    grains = cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)[..., None]
-    return np.clip(plain + grain * grains, 0, 255).astype(np.uint8)
-
-
-def _surroundings(
-    source: Source, random: np.random.Generator, height: int, width: int, index: int
-) -> np.ndarray | None:
-    """The widest strip of a photo that shows nobody, continued by mirroring; None if there is none."""
-    photo, person = source.pair(index)[0], source.people[index]
-    free = np.ones(photo.shape[1] + 2, bool)
-    free[[0, -1]] = False
-    for left, _, right, _ in [*source.unknown(index), *([corners(person)] if person else [])]:
-        free[1 + max(0, int(left - _GAP * photo.shape[1])) : max(1, 2 + int(right + _GAP * photo.shape[1]))] = False
-    edges = np.flatnonzero(np.diff(free.astype(np.int8))).reshape(-1, 2)  # first of each run, first after it
-    if not len(edges):
-        return None
-    left, right = edges[int(np.argmax(edges[:, 1] - edges[:, 0]))]
-    if right - left < _STRIP * photo.shape[1]:
-        return None
-    strip = photo[:, left:right]
-    scale = height / strip.shape[0] * (random.uniform(1.0, 2.0) if random.random() < 0.5 else 1.0)
-    size = (max(2, round(strip.shape[1] * scale)), max(height, round(strip.shape[0] * scale)))
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    strip = cv2.resize(np.ascontiguousarray(strip), size, interpolation=how)
-    top = int(random.integers(0, size[1] - height + 1))
-    strip = strip[top : top + height]
-    start = int(random.integers(0, 2 * size[0]))
-    columns = np.abs((np.arange(start, start + width) + size[0]) % (2 * size[0]) - size[0])  # there and back
-    return np.ascontiguousarray(strip[:, np.clip(columns, 0, size[0] - 1)])
-
-
-@cache
-def _pictures() -> tuple[np.ndarray, ...]:
-    """The stored pictures, uint8 `(H, W, 3)`, at most 400 pixels long."""
-    pictures = []
-    for name in _GROUNDS:
-        picture = np.asarray(getattr(skimage.data, name)())
-        if picture.ndim == 2:
-            picture = np.repeat(picture[..., None], 3, axis=2)
-        scale = min(1.0, 400 / max(picture.shape))
-        size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
-        pictures.append(cv2.resize(np.ascontiguousarray(picture[..., :3]), size, interpolation=cv2.INTER_AREA))
-    return tuple(pictures)
-
-
-def _photographed(scene: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Light, colour, blur, noise and compression of a camera, uint8 in and out."""
-    values = scene.astype(np.float32)
-    if random.random() < 0.8:
-        gain = random.uniform(0.75, 1.25) * random.uniform(0.93, 1.07, 3)
-        middle = float(values.mean())
-        values = (values - middle) * random.uniform(0.75, 1.25) + middle
-        grey = values.mean(axis=2, keepdims=True)
-        values = (grey + (values - grey) * random.uniform(0.6, 1.3)) * gain.astype(np.float32)
-    if random.random() < 0.05:
-        values = np.repeat(values.mean(axis=2, keepdims=True), 3, axis=2)
-    if random.random() < 0.25:
-        values = np.asarray(cv2.GaussianBlur(values, (0, 0), random.uniform(0.4, 1.1)), np.float32)
-    if random.random() < 0.3:
-        values += random.normal(0, random.uniform(1, 8), values.shape).astype(np.float32)
-    taken = np.clip(values, 0, 255).astype(np.uint8)
-    if random.random() < 0.3:
-        quality = int(random.integers(35, 95))
-        _, stored = cv2.imencode(".jpg", taken, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        taken = np.asarray(cv2.imdecode(stored, cv2.IMREAD_COLOR), np.uint8)
-    return taken
-
-
-def _all(image: np.ndarray) -> Box:
-    return Box(0, 0, image.shape[1], image.shape[0])
-
-
-def _boxes(boxes: list[np.ndarray]) -> np.ndarray:
-    return np.array(boxes, np.float64).reshape(-1, 4)
-
-
-def corners(box: Box) -> np.ndarray:
-    """Left, top, right and bottom, float or int `(4,)`."""
-    return np.array([box.x, box.y, box.x + box.width, box.y + box.height])
+        paste_person(source, random, scene, classes, box, index, grow=index == soft)
+    return Scene(scene, classes, clipped(as_boxes([corners(box) for box, _ in placed]), whole_of(scene)), as_boxes([]))
 
 
 def _mirrored(boxes: np.ndarray, width: int) -> np.ndarray:
     return np.asarray((boxes * [-1, 1, -1, 1] + [width, 0, width, 0])[:, [2, 1, 0, 3]])
-
-
-def _inside(boxes: np.ndarray, frame: Box) -> np.ndarray:
-    """The parts of boxes `(..., 4)` that lie inside a frame; without area where none does."""
-    left, top, right, bottom = corners(frame)
-    return np.asarray(np.clip(boxes, [left, top, left, top], [right, bottom, right, bottom]))

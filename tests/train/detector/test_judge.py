@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from train.detector.judge import detection_scores
-from train.detector.scenes import Scene
+from train.detector.source import Scene
 
 
 def a_scene(people: list[list[float]], unknown: list[list[float]] | None = None) -> Scene:

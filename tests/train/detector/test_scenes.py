@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from segmodels.datasets import Dataset
-from segmodels.inference.boxes import box_of
+from segmodels.inference.boxes import PADDING_GREY, box_of
 from train.data.cache import open_cache
-from train.detector.scenes import SCENES, Source, make_scene, person_box, whole_scene
+from train.detector import scenes as module
+from train.detector.scenes import SCENES, make_scene, whole_scene
+from train.detector.source import Source, person_box
 
 SIDE = 128
 each_kind = pytest.mark.parametrize("kind", list(SCENES))
@@ -36,11 +38,11 @@ def test_boxes_lie_in_the_scene_and_enclose_the_people(source: Source, kind: str
     for picture, truth, people, unknown in scenes(source, kind):
         assert picture.shape == (SIDE, SIDE, 3) and picture.dtype == np.uint8
         assert truth.shape == (SIDE, SIDE) and truth.dtype == np.uint8
-        assert people.shape[1:] == unknown.shape[1:] == (4,) and len(unknown) == 0
+        assert people.shape[1:] == unknown.shape[1:] == (4,) and (kind == "group" or len(unknown) == 0)
         assert (people[:, :2] >= 0).all() and (people[:, 2:] <= SIDE + 1e-6).all()
         assert (people[:, 2:] - people[:, :2] >= 3).all()
         beside = truth.copy()
-        for left, top, right, bottom in people:
+        for left, top, right, bottom in (*people, *unknown):
             beside[max(0, int(top) - 1) : int(bottom) + 2, max(0, int(left) - 1) : int(right) + 2] = 0
         assert not beside.any(), "somebody stands outside of every box"
 
@@ -122,3 +124,26 @@ def test_in_a_flat_lay_there_is_nobody(dataset: Dataset) -> None:
     for picture, truth, people, unknown in scenes(with_them, "flatlay", 6):
         assert not truth.any() and not len(people) and not len(unknown)
         assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 3
+
+
+def test_a_group_stands_side_by_side_and_a_hidden_person_is_unknown(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [make_scene(source, np.random.default_rng([11, n]), SIDE, "group") for n in range(40)]
+    several = [scene for scene in made if len(scene.people) > 1]
+    assert len(several) > 30
+    assert max(len(scene.people) for scene in several) >= 4
+    for scene in several:
+        top, bottom = scene.people[:, 1], scene.people[:, 3]
+        assert (np.minimum(bottom[:, None], bottom) > np.maximum(top[:, None], top)).all(), "somebody stands lower"
+        rows = np.flatnonzero((scene.picture != PADDING_GREY).any(axis=(1, 2)))
+        assert (bottom - top).max() > 0.15 * len(rows)
+    touching = [
+        scene for scene in several if np.diff(np.sort(scene.people[:, 0])).min() < np.diff(scene.people[:, ::2]).min()
+    ]
+    assert len(touching) > 12, "one hides a part of another"
+    monkeypatch.setattr(module, "_LEAST_VISIBLE", 0.9)
+    strict = [make_scene(source, np.random.default_rng([11, n]), SIDE, "group") for n in range(40)]
+    assert sum(len(scene.unknown) for scene in strict) > 10
+    for scene, same in zip(strict, made, strict=True):
+        assert len(scene.people) + len(scene.unknown) == len(same.people) + len(same.unknown)
