@@ -154,7 +154,7 @@ def check_fold_number(dataset: str | Dataset, fold: int, folds: int = FOLDS) -> 
     """Number of folds of a data set: of the file that tells them, else as many as asked for.
 
     Args:
-        dataset: As `fold_ids` takes it.
+        dataset: The open data set, or the name of one whose folds are stored.
         fold: Number of a fold; -1 for all.
         folds: Number of folds where no file tells them.
 
