@@ -25,7 +25,7 @@ _STOP_SECONDS = 30  # for the photos that are in work when the server is stopped
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serves the app until it is stopped: 0 if all went well, 1 if something failed, 2 for wrong usage."""
+    """Serves the app and the API until stopped: 0 if all went well, 1 if something failed, 2 for wrong usage."""
     parser = argparse.ArgumentParser(prog="garmentscope app", description="Serves the app and the API.")
     parser.add_argument("--port", type=int, metavar="N", help="port of the server (default: 8501)")
     parser.add_argument("--host", metavar="ADDRESS", help="address that it listens at (default: all of this machine)")
@@ -82,7 +82,7 @@ def serve(arguments: list[str] | None = None) -> int:
 
 
 def token(arguments: list[str] | None = None) -> int:
-    """Makes, lists or revokes tokens; statuses as those of `main`."""
+    """Makes, lists or revokes tokens of the API; statuses as those of `main`."""
     from dashboard.api.tokens import MAX_DAYS, SCOPES, TokenError, tokens_of_server
     from dashboard.shared import audit
 

@@ -11,6 +11,7 @@ import errno
 import importlib
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from importlib.metadata import EntryPoint, entry_points
@@ -92,7 +93,7 @@ def main(arguments: list[str] | None = None) -> int:
         "archive", help="turn photos into data: ingest, show, delete-photos, merge, check ...; each has its own --help"
     )
     for name, entry in brought.items():
-        commands.add_parser(name, help=f"run the package {entry.module.partition('.')[0]}; has its own --help")
+        commands.add_parser(name, help=_what_it_does(entry) if arguments[:1] in (["-h"], ["--help"]) else "")
     parsed = parser.parse_args(arguments)
     try:
         with heed_sigterm():
@@ -138,6 +139,16 @@ def _brought_commands() -> dict[str, EntryPoint]:
     """Commands of other packages, by name; none if Garmentscope is not installed."""
     own = {"segment", "models", "pull", "archive"}
     return {entry.name: entry for entry in entry_points(group="garmentscope.commands") if entry.name not in own}
+
+
+def _what_it_does(entry: EntryPoint) -> str:
+    """The first sentence of a command's documentation, up to its first colon or semicolon."""
+    try:
+        text = (entry.load().__doc__ or "").strip().partition("\n")[0]
+    except (Exception, SystemExit):  # a package whose extra is missing must not hide the other commands
+        text = ""
+    said = re.split("[:;.]", text)[0].strip().replace("%", "%%")
+    return f"{said[:1].lower()}{said[1:]}; has its own --help" if said else "has its own --help"
 
 
 def _segment(arguments: argparse.Namespace) -> int:

@@ -25,6 +25,7 @@ import pillow_heif
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from PIL.JpegImagePlugin import jpeg_factory
 
+from segmodels.class_maps import class_maps_in
 from segmodels.photo_header import (
     EXPORT_AGAIN,
     FORMATS,
@@ -309,8 +310,8 @@ def find_photos(
 
     Args:
         paths: Files, taken as they are, and folders, searched at every depth for files that end in one of
-            `suffixes`. In folders, what is hidden (its name starts with a dot) is left out and links to folders
-            are not followed.
+            `suffixes`. In folders, what is hidden (its name starts with a dot) is left out, and so are
+            `class_maps.class_maps`; links to folders are not followed.
         passed_over: Takes the folders inside of those given that cannot be listed, with a sentence each. If left out,
             such a folder is an error.
         suffixes: File name endings of photos in folders, in lower case.
@@ -325,13 +326,19 @@ def find_photos(
     for path in paths:
         mode = _mode(path, _printable(str(path)))
         if stat.S_ISDIR(mode):
-            photos.update(dict.fromkeys(sorted(_walk(path, passed_over, suffixes))))
+            photos.update(dict.fromkeys(_photos_in(path, passed_over, suffixes)))
         else:
             photos[path] = None
     return list(photos)
 
 
-def _walk(folder: Path, passed_over: dict[Path, str] | None, suffixes: tuple[str, ...]) -> Iterator[Path]:
+def _photos_in(folder: Path, passed_over: dict[Path, str] | None, suffixes: tuple[str, ...]) -> list[Path]:
+    files = {path.relative_to(folder).as_posix(): path for path in _walk(folder, passed_over)}
+    made = class_maps_in(folder, files)
+    return sorted(path for name, path in files.items() if name.lower().endswith(suffixes) and name not in made)
+
+
+def _walk(folder: Path, passed_over: dict[Path, str] | None) -> Iterator[Path]:
     def failed(error: OSError) -> None:
         sentence = f"{_printable(str(error.filename))} cannot be listed: {error.strerror}. Change its permissions."
         if passed_over is None or Path(error.filename) == folder:
@@ -340,9 +347,7 @@ def _walk(folder: Path, passed_over: dict[Path, str] | None, suffixes: tuple[str
 
     for parent, folders, files in os.walk(folder, onerror=failed):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            if not name.startswith(".") and name.lower().endswith(suffixes):
-                yield Path(parent, name)
+        yield from (Path(parent, name) for name in files if not name.startswith("."))
 
 
 def _printable(name: str) -> str:

@@ -5,13 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["first_line", "listed", "visible"]
+__all__ = ["counted", "first_line", "listed", "visible"]
 
 _UNSEEN = re.compile(  # control, direction, halves of characters
     "[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 _DETAIL = re.compile(r"^.* Detail: \[errno \d+\] ", re.DOTALL)  # with which pyarrow repeats number and path
 _NO_MEMORY = re.compile("can(?:no|')t allocate memory", re.IGNORECASE)  # of PyTorch and of the system
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: `1 photo`, `1,234 photos`.
+
+    Args:
+        number: Number of things.
+        noun: What they are, in the singular, with a plural in s.
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:

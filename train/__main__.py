@@ -69,7 +69,7 @@ _COMMANDS = (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs a command; 0 if it did its work, 1 with one sentence on stderr if not."""
+    """Trains, evaluates and exports networks: 0 if a command did its work, 1 with one sentence on stderr if not."""
     parser = argparse.ArgumentParser(prog="python -m train", description="Trains and evaluates segmentation networks.")
     commands = parser.add_subparsers(dest="command", required=True)
     for add_command in _COMMANDS:

@@ -374,7 +374,7 @@ def _similar(archive: Archive, arguments: argparse.Namespace) -> int:
     for version in versions:
         looks = read_looks(archive, version)
         try:
-            outfit = looks.find(photo, arguments.person - 1)
+            outfit = looks.find(photo, arguments.person - 1, arguments.photo)
         except ArchiveError:
             if version == versions[-1]:
                 raise

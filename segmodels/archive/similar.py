@@ -29,6 +29,7 @@ from segmodels.archive.division import kinds_there
 from segmodels.archive.duplicates import near_duplicates
 from segmodels.archive.place import ArchiveError
 from segmodels.archive.store import Archive, Version
+from segmodels.sentences import counted
 
 __all__ = ["COLOURS", "FAR", "FEATURES", "GARMENTS", "KINDS", "Looks", "read_looks"]
 
@@ -68,12 +69,13 @@ class Looks:
     embeddings: np.ndarray
     fit: np.ndarray
 
-    def find(self, photo: str, person: int = 0) -> int:
+    def find(self, photo: str, person: int = 0, called: str = "") -> int:
         """Row of an outfit.
 
         Args:
             photo: Id of the photo, or its file name, which may lack folders.
             person: Number of the person in the photo, from 0.
+            called: What errors call the photo; `photo` if left out.
 
         Raises:
             ArchiveError: If there is no such photo or person, or there are several photos of that name.
@@ -86,10 +88,11 @@ class Looks:
                     f"Several photos of the archive are called {photo}. Give the folder as well, or the id."
                 )
             if len(found) and person not in set(found["person"]):
-                raise ArchiveError(f"{photo} has {len(found)} outfits, and none of person {person + 1}.")
+                outfits = counted(len(found), "outfit")
+                raise ArchiveError(f"{called or photo} has {outfits}, and none of person {person + 1}.")
             if len(found):
                 return int(found.index[found["person"] == person][0])
-        raise ArchiveError(f"The archive has no photo {photo} with an outfit. Give its file name, or its id.")
+        raise ArchiveError(f"The archive has no photo {called or photo} with an outfit. Give its file name, or its id.")
 
     def nearest(self, outfit: int, number: int = 12) -> pd.DataFrame:
         """The outfits of other photos that are nearest to one, the nearest first.

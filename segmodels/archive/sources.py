@@ -8,7 +8,7 @@ import os
 import re
 import stat
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from segmodels.archive.metadata import TABLE_SUFFIXES, Metadata, parse_metadata,
 from segmodels.archive.place import ArchiveError, Place
 from segmodels.archive.raw import RAW_SUFFIXES, can_read_raw, developed
 from segmodels.archive.rows import MAX_PHOTO_BYTES
+from segmodels.class_maps import class_maps, is_class_map
 from segmodels.files import ZIP_ERRORS
 from segmodels.photo import PHOTO_SUFFIXES, PhotoError, find_photos, over_limit
 from segmodels.sentences import listed
@@ -115,8 +116,9 @@ def find_sources(location: str | Path) -> Found:
     place = Place(location)
     if place.local is None:
         files = place.files()
-        names = [name for name in files if _is_photo(name)]
-        return Found([_in_folder(place, name) for name in names], [], notes=_passed_over(files, str(location)))
+        made = class_maps(files, lambda name: place.read(name, MAX_PHOTO_BYTES))
+        names = [name for name in files if _is_photo(name) and name not in made]
+        return Found([_in_folder(place, name) for name in names], [], notes=_passed_over(files, str(location), made))
     folder = place.local
     if folder.is_file():
         if zipfile.is_zipfile(folder) or folder.suffix.lower() == ".zip":
@@ -127,11 +129,12 @@ def find_sources(location: str | Path) -> Found:
         paths = find_photos([folder], passed_over, _suffixes())
     except PhotoError as error:
         raise ArchiveError(str(error)) from None
-    others = (
+    names = [
         Path(parent, file).relative_to(folder).as_posix() for parent, _, files in os.walk(folder) for file in files
-    )
+    ]
+    made = {name for name in names if _is_photo(name)} - {path.relative_to(folder).as_posix() for path in paths}
     rejected = [Rejected(path.relative_to(folder).as_posix(), reason) for path, reason in passed_over.items()]
-    return Found([_on_disk(folder, path) for path in paths], rejected, notes=_passed_over(others, str(location)))
+    return Found([_on_disk(folder, path) for path in paths], rejected, notes=_passed_over(names, str(location), made))
 
 
 def from_zip(file: Path | bytes, name: str) -> Found:
@@ -163,11 +166,13 @@ def from_zip(file: Path | bytes, name: str) -> Found:
             "of its size. Pack the photos again."
         )
     names, notes = _names(members, name)
-    notes += _passed_over([each for each in names if not is_table(each)], name)
+    places = dict(zip(names, members, strict=True))
+    made = class_maps(names, lambda path: archive.read(places[path]))
+    notes += _passed_over([each for each in names if not is_table(each)], name, made)
     found = Found([], [], [], notes)
     taken: set[str] = set()
     for path, member in sorted(zip(names, members, strict=True), key=lambda pair: pair[0]):
-        if not (_is_photo(path) or (is_table(path) and not _is_hidden(path))):
+        if path in made or not (_is_photo(path) or (is_table(path) and not _is_hidden(path))):
             continue
         if path.startswith("/") or ":" in path.split("/")[0] or ".." in path.split("/"):
             found.rejected.append(Rejected(path, f"{path} points outside of {name}. Pack it under a plain name."))
@@ -258,8 +263,9 @@ def is_table(name: str) -> bool:
 
 
 def photo_in(folder: Path, path: Path) -> Source | None:
-    """The photo at a path below a folder; None for other files and hidden ones."""
-    return _on_disk(folder, path) if _is_photo(path.relative_to(folder).as_posix()) else None
+    """The photo at a path below a folder; None for other files, hidden ones and class maps."""
+    name = path.relative_to(folder).as_posix()
+    return _on_disk(folder, path) if _is_photo(name) and not is_class_map(folder, name) else None
 
 
 def read_file(location: str, name: str) -> bytes:
@@ -371,15 +377,23 @@ def _is_utf_8(data: bytes) -> bool:
     return True
 
 
-def _passed_over(names: Iterable[str], where: str) -> list[str]:
-    """A sentence on the files that are neither photos nor tables of the place, if there are any."""
+def _passed_over(names: Iterable[str], where: str, made: Set[str] = frozenset()) -> list[str]:
+    """A sentence on the files that are neither photos nor tables of the place, if there are any.
+
+    Args:
+        names: Paths of all files.
+        where: The place.
+        made: Class maps and cut-outs among them.
+    """
     kinds: dict[str, list[str]] = {}
     for name in names:
-        if _is_photo(name) or _is_hidden(name):
+        if (_is_photo(name) and name not in made) or _is_hidden(name):
             continue
         low = name.lower()
         kind = (
-            'raw camera files, to be exported as JPEG, or read after pip install "garmentscope[raw]"'
+            "class maps and cut-outs"
+            if name in made
+            else 'raw camera files, to be exported as JPEG, or read after pip install "garmentscope[raw]"'
             if low.endswith(RAW_SUFFIXES)
             else "videos, whose frames `archive ingest --videos` takes"
             if low.endswith(VIDEO_SUFFIXES)

@@ -199,7 +199,7 @@ def read_fields(folder: Path, kind: type[Config]) -> Config:
 
 
 def check_fields(config: object, path: Path) -> None:
-    """Whether each value of a dataclass is one that the annotation of its field allows.
+    """Checks that each value of a dataclass is one that the annotation of its field allows.
 
     Raises:
         CheckpointError: If one is not; the sentence begins with `path`, where it stands or would stand.

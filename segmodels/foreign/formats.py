@@ -190,8 +190,9 @@ def read_format(path: Path) -> Format:
             return "onnx"
         if path.suffix in PICKLES:
             raise CheckpointError(_pickled(str(path), path.name))
-        what = _BY_ENDING.get(path.suffix, "no model that is known")
-        raise _unsupported(str(path), what)
+        if path.suffix not in _BY_ENDING:
+            raise CheckpointError(f"{path} is no model. {_WHAT_WORKS}")
+        raise _unsupported(str(path), _BY_ENDING[path.suffix])
     if not path.is_dir():
         return "garmentscope"
     try:

@@ -46,7 +46,7 @@ class OnnxFile:
 
 
 def check_extra() -> None:
-    """Whether what an ONNX file needs is installed.
+    """Refuses to go on where what an ONNX file needs is not installed.
 
     Raises:
         CheckpointError: If it is not; the sentence says how to install it.

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import numpy as np
@@ -337,6 +338,27 @@ def test_masks_never_overwrite_a_photo(photos: Path, capsys: pytest.CaptureFixtu
     assert "would overwrite" in capsys.readouterr().err
 
 
+def test_the_help_says_what_the_commands_of_other_packages_do(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    said = capsys.readouterr().out
+    for line in ("app serves the app and the API", "serve serves the API alone", "token makes, lists", "train trains,"):
+        assert line in " ".join(said.split())
+
+
+def test_a_package_that_cannot_be_loaded_hides_no_command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = EntryPoint("broken", "no_such_package:main", "garmentscope.commands")
+    monkeypatch.setattr("segmodels.__main__.entry_points", lambda group: [entry])
+    with pytest.raises(SystemExit) as stopped:
+        main(["--help"])
+    assert stopped.value.code == 0 and "broken has its own --help" in " ".join(capsys.readouterr().out.split())
+
+
 def test_formats_are_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["segment", "--help"])
@@ -389,6 +411,15 @@ def test_a_run_that_comes_again_does_what_is_missing_only(
     assert "1 photo was done before" in capsys.readouterr().err
     assert segment(photos, "--out", out, "--again") == 0
     assert read[2:] == ["a.jpg", "one.jpg", "two.JPEG"]
+
+
+def test_class_maps_among_the_photos_are_no_photos(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert segment(photos, "--out", photos, "--export", "masks") == 0
+    written = names(photos)
+    assert segment(photos, "--out", photos / "results") == 0
+    assert segment(photos, "--out", photos) == 0
+    assert names(photos) == written | {f"results/{name}" for name in ALL_OF_TWO}
+    assert "2 photos were done before" in capsys.readouterr().err
 
 
 def test_another_model_does_all_anew(photos: Path, models: Path, tmp_path: Path) -> None:

@@ -1,6 +1,10 @@
 import pytest
 
-from segmodels.sentences import first_line, listed, visible
+from segmodels.sentences import counted, first_line, listed, visible
+
+
+def test_a_number_with_its_noun() -> None:
+    assert [counted(number, "photo") for number in (0, 1, 1234)] == ["0 photos", "1 photo", "1,234 photos"]
 
 
 def test_the_first_names_and_how_many_more() -> None:

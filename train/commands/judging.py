@@ -23,6 +23,7 @@ from segmodels.foreign.formats import home_of
 from segmodels.inference.presence import CALIBRATION_FILE, LIKELY
 from segmodels.inference.segmenter import Segmenter
 from segmodels.mappings import ClassMapping
+from segmodels.sentences import counted
 from train.analysis.calibration import (
     fit,
     judge,
@@ -67,7 +68,7 @@ from train.commands.shared import (
     photos_of,
     whole_number,
 )
-from train.data.split import FOLDS, SPLIT_FILE, fold_ids, read_ids
+from train.data.split import FOLDS, SPLIT_FILE, check_fold_number, fold_ids, read_ids
 from train.distributed import this_process
 from train.provenance import fits_behind
 
@@ -317,6 +318,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         ids = read_ids(arguments.ids)
     elif arguments.fold is not None:
         config = segmenter.checkpoint.config
+        check_fold_number(dataset, arguments.fold, folds_of(config))
         if not arguments.allow_trained:
             check_fold(config, dataset.name, arguments.fold)
         dataset = split_as_trained(dataset, config, allow_other=arguments.allow_trained)
@@ -365,7 +367,7 @@ def _print_scores(scores: Mapping[str, Any]) -> None:
     print(
         "mean IoU {mean_iou} (without background {mean_iou_foreground}), F1 {mean_f1}, "
         "pixel accuracy {pixel_accuracy}, binary IoU {binary_iou}".format(**shown),
-        f"on {scores['photos']} photos",
+        f"on {counted(scores['photos'], 'photo')}",
     )
     if "classes_scored" in scores:
         print(scores["classes_scored"])
@@ -431,7 +433,7 @@ def _evaluate_conditions(segmenter: Segmenter, dataset: Dataset, ids: list[str],
                 continue
             if arguments.keep:
                 keep_condition(own_folder(arguments.checkpoint), condition)
-            print(f"{condition.name}: {condition.score:.4f} on {scores['photos']} photos")
+            print(f"{condition.name}: {condition.score:.4f} on {counted(scores['photos'], 'photo')}")
     if this_process().is_first:
         write_json(
             arguments.json, found if "all" in (arguments.framing, arguments.shift) else next(iter(found.values()))
@@ -453,7 +455,8 @@ def _evaluate_flatlays(segmenter: Segmenter, arguments: argparse.Namespace) -> i
         photos = photos_of("flatlay", scores["photos"], arguments)
         photos = photos if arguments.ids else replace(photos, split="test")
         keep_condition(own_folder(arguments.checkpoint), ConditionScore(kind="flatlay", photos=photos, scores=scores))
-    print(f"{scores['right']:.3f} right, {scores['score']:.3f} as mean over the classes, on {scores['photos']} photos")
+    on = counted(scores["photos"], "photo")
+    print(f"{scores['right']:.3f} right, {scores['score']:.3f} as mean over the classes, on {on}")
     for name, row in scores["classes"].items():
         taken = ", ".join(f"{found} {count}" for found, count in row["taken_for"].items())
         print(f"{name:12} {row['right']:.2f} of {row['photos']} ({taken})")

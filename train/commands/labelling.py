@@ -7,6 +7,7 @@ import argparse
 from segmodels.arguments import path_argument
 from segmodels.datasets.flatlay import read_flatlays
 from segmodels.device import add_device_arguments
+from segmodels.sentences import counted
 from train.analysis.flatlays import training_ids
 from train.commands.shared import MODEL, Subparsers, open_segmenter
 from train.data.flatlay_masks import mask_flatlays
@@ -58,5 +59,5 @@ def _mask_flatlays(arguments: argparse.Namespace) -> int:
     found = mask_flatlays(flatlays.select(training_ids(flatlays)), arguments.out, segmenter)
     for reason, count in found["dropped"].items():
         print(f"{count} left out: {reason}")
-    print(f"{found['kept']} masks of {found['photos']} photos are in {arguments.out}.")
+    print(f"Masks kept: {found['kept']:,} of {counted(found['photos'], 'photo')}, in {arguments.out}.")
     return 0

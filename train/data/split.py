@@ -21,6 +21,7 @@ __all__ = [
     "SPLITS",
     "SPLIT_FILE",
     "are_folds_of",
+    "check_fold_number",
     "fold_ids",
     "folds_digest",
     "folds_in_file",
@@ -149,6 +150,24 @@ def folds_sentence(dataset: Dataset, split: str | Path = "") -> str:
     return "The folds are dealt out by the classes that the photos show; no split was named or lies beside the data."
 
 
+def check_fold_number(dataset: str | Dataset, fold: int, folds: int = FOLDS) -> int:
+    """Number of folds of a data set: of the file that tells them, else as many as asked for.
+
+    Args:
+        dataset: The open data set, or the name of one whose folds are stored.
+        fold: Number of a fold; -1 for all.
+        folds: Number of folds where no file tells them.
+
+    Raises:
+        DatasetError: If there is no such fold.
+    """
+    name = dataset if isinstance(dataset, str) else dataset.name
+    folds = folds_in_file(dataset) or folds
+    if fold not in range(-1, folds):
+        raise DatasetError(f"{name} has folds 0 to {folds - 1}, not {fold}.")
+    return folds
+
+
 def fold_ids(dataset: str | Dataset, fold: int, folds: int = FOLDS) -> tuple[list[str], list[str]]:
     """Ids to train on and ids to choose by: all other folds, and the given one; with -1 all folds, and none.
 
@@ -168,9 +187,7 @@ def fold_ids(dataset: str | Dataset, fold: int, folds: int = FOLDS) -> tuple[lis
             name has no stored folds, or not so many.
     """
     name = dataset if isinstance(dataset, str) else dataset.name
-    folds = folds_in_file(dataset) or folds
-    if fold not in range(-1, folds):
-        raise DatasetError(f"{name} has folds 0 to {folds - 1}, not {fold}.")
+    folds = check_fold_number(dataset, fold, folds)
     if fold == -1:
         return _all_ids(dataset), []
     rows = _folds(dataset, folds)

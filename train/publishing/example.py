@@ -1,4 +1,4 @@
-"""The program of 20 lines that is written beside an exported network, and runs it without Garmentscope."""
+"""The short program that is written beside an exported network, and runs it without Garmentscope."""
 
 from __future__ import annotations
 

@@ -100,6 +100,7 @@ def test_the_nearest_come_first_and_the_photo_itself_does_not(looks: Looks) -> N
     [
         ("gone.jpg", 0, "The archive has no photo gone.jpg with an outfit."),
         ("two.jpg", 2, "two.jpg has 2 outfits, and none of person 3."),
+        ("asked", 1, "asked has 1 outfit, and none of person 2."),
     ],
 )
 def test_what_is_not_there_is_a_sentence(looks: Looks, photo: str, person: int, sentence: str) -> None:
@@ -212,4 +213,4 @@ def test_the_command(looks: Looks, archive: Archive, capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out.splitlines()[0] == "photo_id,file_name,day,person,distance"
     (tmp_path / "other.jpg").write_bytes(b"not in the archive")
     assert main(["similar", archive.place.location, str(tmp_path / "other.jpg")]) == 1
-    assert "The archive has no photo" in capsys.readouterr().err
+    assert f"The archive has no photo {tmp_path / 'other.jpg'} with an outfit" in capsys.readouterr().err

@@ -1,18 +1,29 @@
 """What else lies in a folder or a ZIP: tables, other files, names in other encodings, what is no file at all."""
 
 import io
+import json
 import os
 import tracemalloc
 import zipfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from s3_server import running_s3, s3_client
 
 from segmodels.archive import sources
 from segmodels.archive.metadata import join
 from segmodels.archive.place import Place
-from segmodels.archive.sources import ArchiveError, Found, find_sources, from_uploads, from_zip, read_file, read_tables
+from segmodels.archive.sources import (
+    ArchiveError,
+    Found,
+    find_sources,
+    from_uploads,
+    from_zip,
+    photo_in,
+    read_file,
+    read_tables,
+)
 from segmodels.photo import PhotoError
 
 CSV = b"file_name;market\na.jpg;Milan\n"
@@ -288,3 +299,24 @@ def test_files_that_systems_put_into_folders_are_not_listed() -> None:
     files = dict.fromkeys(("a.jpg", "x/Thumbs.db", "x/desktop.ini", "x/.DS_Store", "__MACOSX/._a.jpg"), b"1")
     found = from_zip(packed(files), "looks.zip")
     assert (names_of(found), found.notes) == (["a.jpg"], [])
+
+
+def test_class_maps_of_earlier_runs_are_no_photos_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.BytesIO()
+    Image.new("P", (6, 4)).save(file, "PNG")
+    listing = dict.fromkeys(("photo", "model", "taxonomy", "people", "garments"), "") | {"width": 6, "height": 4}
+    files = {"a.jpg": b"1", "out/a.png": file.getvalue(), "out/a.json": json.dumps(listing).encode(), "out/b.png": b"1"}
+    for name, data in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    watched = [name for name in files if photo_in(tmp_path, tmp_path / name)]
+    with running_s3() as port:
+        place = Place("bucket/looks", s3_client(port))
+        for name, data in files.items():
+            place.write(name, data)
+        found = [find_sources(tmp_path), from_zip(packed(files), "looks.zip")]
+        monkeypatch.setattr(sources, "Place", lambda location: place)
+        found.append(find_sources("s3://bucket/looks"))
+    for each in found:
+        assert names_of(each) == watched == ["a.jpg", "out/b.png"]
+        assert "1 class maps and cut-outs (out/a.png); 1 others (out/a.json)" in each.notes[0]

@@ -63,6 +63,12 @@ def test_a_kind_that_is_not_supported_is_named(
     assert refused(folder).startswith(f"{folder} is {what}, which cannot be used here. ")
 
 
+def test_a_file_that_is_no_model_is_called_none(tmp_path: Path) -> None:
+    file = tmp_path / "scores.json"
+    file.write_text("{}")
+    assert refused(file).startswith(f"{file} is no model. Garmentscope runs its own checkpoints")
+
+
 def test_a_pickle_alone_is_refused_with_the_way_out(tmp_path: Path) -> None:
     yolo = folder_with(tmp_path / "yolo", "best.pt")
     assert "only as a pickle (best.pt; ultralytics" in refused(yolo) and "Export it as an ONNX file" in refused(yolo)

@@ -172,6 +172,13 @@ def test_a_fold_that_it_was_trained_on_is_refused(
     assert "--allow-trained" in sentence and not (tmp_path / "out.json").exists()
 
 
+def test_a_fold_that_there_is_not_is_refused_before_anything_is_said_of_training(
+    checkpoint: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluated(checkpoint, root, tmp_path / "out.json", "--fold", 7) == 1
+    assert capsys.readouterr().err == "ccp has folds 0 to 4, not 7.\n"
+
+
 @pytest.mark.parametrize(
     ("training", "fold", "refused"),
     [
