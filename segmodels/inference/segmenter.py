@@ -273,7 +273,7 @@ class Segmenter:
             The segmentation, and by person its features from `segmodels.inference.presence.features`.
         """
         regions = self._regions_of_interest([photo])
-        self._fill_probabilities([photo], regions)
+        self._fill_probabilities([photo], regions, with_maps=self.checkpoint.needs_maps)
         people = from_left_to_right(regions)
         found = [self._features(region, self._cells(region)) for region in people]
         return self._assemble(photo, regions, 0.0), found

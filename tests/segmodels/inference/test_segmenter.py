@@ -852,5 +852,7 @@ def test_each_garment_has_the_embedding_of_its_own_features_with_and_without_kin
     assert [each.embedding for each in alone.garments] == [each.embedding for each in both.garments]
     red, blue = (np.frombuffer(each.embedding or b"", np.int8) for each in sorted(alone.garments, key=lambda g: g.name))
     assert np.sign(red).tolist() == [1, -1, -1] and np.sign(blue).tolist() == [-1, -1, 1]
+    with_features, _ = Segmenter(replace(checkpoint, embedding=embedding), CPU).segment_with_features(photo)
+    assert [each.embedding for each in with_features.garments] == [each.embedding for each in alone.garments]
     plain = Segmenter(checkpoint, CPU).segment(photo)
     assert plain.embedding_revision is None and all(each.embedding is None for each in plain.garments)
