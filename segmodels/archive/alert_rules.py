@@ -91,6 +91,6 @@ def fault(rule: Rule) -> str:
         return f"The period of an alert is one of {', '.join(PERIODS)}."
     if rule.way == "change" and rule.period is None:
         return "An alert on a change needs a period, such as a month, to compare with the one before."
-    if not isinstance(rule.least, int) or not 1 <= rule.least <= 1_000_000_000:
+    if type(rule.least) is not int or not 1 <= rule.least <= 1_000_000_000:
         return "The fewest outfits of an alert are 1 or more."
     return ""

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from segmodels.errors import GarmentscopeError
 from segmodels.evaluation.metrics import ConfusionMatrix
-from segmodels.sentences import first_line
+from segmodels.sentences import counted, first_line
 from segmodels.taxonomy import TAXONOMIES, Taxonomy
 
 __all__ = [
@@ -115,7 +115,7 @@ class EvaluatedPhotos:
         return f"{dataset}, {self.part}{how}"
 
     def _counted(self, name: str) -> str:
-        return name if self.number is None else f"{name} ({self.number} photos)"
+        return name if self.number is None else f"{name} ({counted(self.number, 'photo')})"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -247,9 +247,10 @@ def add_check_data(commands: Subparsers) -> None:
 
 def _calibrate(arguments: argparse.Namespace) -> int:
     folder = own_folder(arguments.checkpoint)
-    segmenter = open_segmenter(arguments.checkpoint, arguments, with_calibration=False)
+    dataset = open_dataset(arguments.dataset, arguments.data)
+    segmenter = open_segmenter(arguments.checkpoint, arguments, with_calibration=False, with_kinds=False)
     config = segmenter.checkpoint.config
-    dataset = split_as_trained(open_dataset(arguments.dataset, arguments.data), config)
+    dataset = split_as_trained(dataset, config)
     fold = config.training.get("recipe", {}).get("fold", -1) if arguments.fold is None else arguments.fold
     if fold == -1:
         raise DatasetError(
@@ -285,10 +286,10 @@ def _calibrate(arguments: argparse.Namespace) -> int:
 
 
 def _truth(arguments: argparse.Namespace) -> int:
-    segmenter = open_segmenter(arguments.checkpoint, arguments)
+    dataset = open_dataset(arguments.dataset, arguments.data)
     if arguments.json:
         check_writable(arguments.json)
-    dataset = open_dataset(arguments.dataset, arguments.data)
+    segmenter = open_segmenter(arguments.checkpoint, arguments)
     compared = compare_with_truth(segmenter, dataset, read_ids(arguments.ids), arguments.framing)
     if arguments.json:
         write_json(arguments.json, compared.to_json())
@@ -306,13 +307,12 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             arguments.wrong_usage(f"--{name} goes with --maps")
     own_mappings(arguments.mapping)  # before anything is loaded: whether the file that is named can be used
     folder = own_folder(arguments.checkpoint) if arguments.keep else home_of(find(arguments.checkpoint).folder)
-    segmenter = open_segmenter(arguments.checkpoint, arguments)
-    _use_otherwise(segmenter, arguments)
-    if arguments.dataset in _WITHOUT_MASKS:
+    if without_masks := _WITHOUT_MASKS.get(arguments.dataset):
         if arguments.data is None:
             raise DatasetError(f"Name the folder of {arguments.dataset} with --data.")
-        return _WITHOUT_MASKS[arguments.dataset](segmenter, arguments)
+        return without_masks(_segmenter_to_judge(arguments), arguments)
     dataset = open_dataset(arguments.dataset, arguments.data)
+    segmenter = _segmenter_to_judge(arguments)
     ids = list(dataset.ids)
     if arguments.ids:
         ids = read_ids(arguments.ids)
@@ -401,6 +401,13 @@ def _evaluate_maps(arguments: argparse.Namespace) -> int:
     _print_scores(judgement.scores)
     print(f"The scores are in {arguments.out}. With GARMENTSCOPE_MODELS={arguments.out.parent} Evaluation shows them.")
     return 0
+
+
+def _segmenter_to_judge(arguments: argparse.Namespace) -> Segmenter:
+    """The model that `evaluate` names, used as its options say."""
+    segmenter = open_segmenter(arguments.checkpoint, arguments)
+    _use_otherwise(segmenter, arguments)
+    return segmenter
 
 
 def _use_otherwise(segmenter: Segmenter, arguments: argparse.Namespace) -> None:
@@ -500,9 +507,9 @@ def _reliability(arguments: argparse.Namespace) -> int:
 
 
 def _suspects(arguments: argparse.Namespace) -> int:
-    segmenter = open_segmenter(arguments.checkpoint, arguments)
     dataset = open_dataset(arguments.dataset, arguments.data)
     check_writable(arguments.out)
+    segmenter = open_segmenter(arguments.checkpoint, arguments)
     found = find_suspects(segmenter, dataset, read_ids(arguments.ids) if arguments.ids else dataset.ids)
     write_suspects(arguments.out, found)
     for each in found[:20]:

@@ -13,7 +13,7 @@ import numpy as np
 from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 
 from segmodels.datasets import Dataset, DatasetError
-from segmodels.sentences import first_line, listed
+from segmodels.sentences import counted, first_line, listed
 from train.data.cache import read_classes
 
 __all__ = [
@@ -139,7 +139,7 @@ def folds_sentence(dataset: Dataset, split: str | Path = "") -> str:
     if dataset.folds is not None:
         path = Path(split) if split else dataset.root / SPLIT_FILE
         left = len(dataset.ids) - len(dataset.folds)
-        without = f"; {left} photos are not in it and left out" if left else ""
+        without = f"; {counted(left, 'photo')} {'is' if left == 1 else 'are'} not in it and left out" if left else ""
         unknown = sorted(_read_split(path).keys() - set(dataset.ids))
         more = (
             f" It also names {len(unknown)} that {dataset.name} does not have: {listed(unknown, 3)}." if unknown else ""

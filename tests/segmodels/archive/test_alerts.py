@@ -91,6 +91,7 @@ def test_noise_few_outfits_and_what_is_met_already_raise_nothing(archive: Archiv
         (Rule("Coat", "change", 0.1), "needs a period"),
         (Rule("Coat", "above", 0.15), "already"),
         (Rule("Coat", "above", 0.15, least=0), "1 or more"),
+        (Rule("Coat", "above", 0.15, least=True), "1 or more"),
     ):
         with pytest.raises(ArchiveError, match=part):
             add_rule(archive, rule)

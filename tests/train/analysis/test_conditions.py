@@ -122,7 +122,7 @@ def test_flat_lays_without_ids_are_those_of_the_test_part(checkpoint: Path, lyin
     scores = json.loads((tmp_path / "out.json").read_text())
     assert scores["photos"] == 1 and scores["score"] == scores["mean_over_classes"]
     (kept,) = read_results(checkpoint).conditions
-    assert (kept.kind, str(kept.photos)) == ("flatlay", "flat-lays, part test (1 photos)")
+    assert (kept.kind, str(kept.photos)) == ("flatlay", "flat-lays, part test (1 photo)")
     (tmp_path / "two.txt").write_text("a\nb\n")
     assert run(checkpoint, "flatlay", lying, tmp_path / "out.json", "--ids", tmp_path / "two.txt") == 0
     assert json.loads((tmp_path / "out.json").read_text())["photos"] == 2
@@ -151,7 +151,7 @@ def test_photos_of_other_kinds(checkpoint: Path, tmp_path: Path, capsys: pytest.
     assert scores["photos"] == 1 and scores["hits"] + scores["missed"] == 1
     assert capsys.readouterr().out.startswith("micro F1 ")
     (kept,) = read_results(checkpoint).conditions
-    assert (kept.kind, str(kept.photos)) == ("wild", "photos of other kinds (1 photos)")
+    assert (kept.kind, str(kept.photos)) == ("wild", "photos of other kinds (1 photo)")
 
 
 @pytest.mark.parametrize(

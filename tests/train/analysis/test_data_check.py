@@ -233,7 +233,7 @@ def test_a_saved_split_is_the_one_of_the_data_set(source: Path, capsys: pytest.C
     assert f"Written: {source.parent / 'split.csv'}, by which fit trains." in capsys.readouterr().out
     dataset = with_split(open_dataset(f"coco:{source}"))
     assert folds_sentence(dataset) == (
-        f"The folds are those of {source.parent / 'split.csv'}, of 19 photos; 1 photos are not in it and left out."
+        f"The folds are those of {source.parent / 'split.csv'}, of 19 photos; 1 photo is not in it and left out."
     )
     folders = [{photo_id[:2] for photo_id in fold_ids(dataset, fold)[1]} for fold in range(5)]
     assert all(len(each) == 1 for each in folders) and set.union(*folders) == {"d0", "d1", "d2", "d3", "d4"}

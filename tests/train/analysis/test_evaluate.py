@@ -473,9 +473,7 @@ def test_scores_that_do_not_exist_are_a_dash(
     assert evaluated(checkpoint, own_root, tmp_path / "out.json", "--ids", tmp_path / "ids.txt", "--keep") == 0
     assert json.loads((tmp_path / "out.json").read_text())["binary_iou"] is None
     line = capsys.readouterr().out.strip()
-    assert line == (
-        "mean IoU 1.0000 (without background -), F1 1.0000, pixel accuracy 1.0000, binary IoU - on 1 photos"
-    )
+    assert line == ("mean IoU 1.0000 (without background -), F1 1.0000, pixel accuracy 1.0000, binary IoU - on 1 photo")
 
 
 def test_a_batch_that_does_not_fit_is_judged_in_parts(

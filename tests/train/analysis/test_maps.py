@@ -67,7 +67,7 @@ def test_maps_become_evidence(
     (tmp_path / "ids.txt").write_text("0003\n")
     assert evaluated(maps, dataset, "--out", out, "--ids", tmp_path / "ids.txt") == 0
     found = parse_results(json.loads((out / "metrics.json").read_text())).evaluations
-    assert [each.photos.part for each in found] == ["all (8 photos)", "ids.txt (1 photos)"]
+    assert [each.photos.part for each in found] == ["all (8 photos)", "ids.txt (1 photo)"]
     assert json.loads((out / "maps.json").read_text())["licence"] == "MIT", "kept"
 
 

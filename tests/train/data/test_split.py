@@ -231,7 +231,7 @@ def test_a_file_tells_the_folds(tmp_path: Path) -> None:
     assert fold_ids(split, 3) == ([f"p{number}" for number in range(9) if number % 5 != 3], ["p3", "p8"])
     assert fold_ids(split, -1) == ([f"p{number}" for number in range(9)], [])
     assert folds_sentence(split, path) == (
-        f"The folds are those of {path}, of 9 photos; 1 photos are not in it and left out. It also names 1 that coco-x "
+        f"The folds are those of {path}, of 9 photos; 1 photo is not in it and left out. It also names 1 that coco-x "
         "does not have: gone."
     )
     path.rename(tmp_path / "split.csv")
