@@ -7,8 +7,10 @@ takes a list of arguments and returns an exit status. It is imported when its co
 from __future__ import annotations
 
 import argparse
+import ast
 import errno
 import importlib
+import importlib.util
 import json
 import os
 import re
@@ -93,7 +95,7 @@ def main(arguments: list[str] | None = None) -> int:
         "archive", help="turn photos into data: ingest, show, delete-photos, merge, check ...; each has its own --help"
     )
     for name, entry in brought.items():
-        commands.add_parser(name, help=_what_it_does(entry) if arguments[:1] in (["-h"], ["--help"]) else "")
+        commands.add_parser(name, help=_what_it_does(entry))
     parsed = parser.parse_args(arguments)
     try:
         with heed_sigterm():
@@ -142,10 +144,13 @@ def _brought_commands() -> dict[str, EntryPoint]:
 
 
 def _what_it_does(entry: EntryPoint) -> str:
-    """The first sentence of a command's documentation, up to its first colon or semicolon."""
+    """The first sentence of a command's documentation, up to its first colon or semicolon; nothing is imported."""
     try:
-        text = (entry.load().__doc__ or "").strip().partition("\n")[0]
-    except (Exception, SystemExit):  # a package whose extra is missing must not hide the other commands
+        spec = importlib.util.find_spec(entry.module)
+        source = Path(str(spec and spec.origin)).read_text(encoding="utf-8")
+        functions = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
+        text = next(ast.get_docstring(node) or "" for node in functions if node.name == entry.attr)
+    except (ImportError, OSError, SyntaxError, ValueError, StopIteration):  # it must not hide the other commands
         text = ""
     said = re.split("[:;.]", text)[0].strip().replace("%", "%%")
     return f"{said[:1].lower()}{said[1:]}; has its own --help" if said else "has its own --help"

@@ -39,7 +39,7 @@ from train.analysis.evaluate import evaluate
 from train.analysis.grid import Grid
 from train.analysis.probe import probe
 from train.detector.fit import PersonRecipe, detection_loss, fit_person, list_bystanders
-from train.detector.judge import evaluate_scenes
+from train.detector.judge import EVALUATED_SCENES, evaluate_scenes
 from train.recipe import RECIPES, Recipe, load_recipe
 from train.segmentation.fit import fit
 from train.segmentation.lightning_module import SegmentationModule
@@ -369,7 +369,7 @@ def test_a_detector_is_that_of_the_processor(dataset: Dataset, root: Path, tmp_p
         scores = evaluate_scenes(Segmenter(random_checkpoint(), CUDA, detector), dataset, ["0001", "0002"])
         listed = list_bystanders(tmp_path / "gpu", root, tmp_path / "bystanders.csv")
     assert len(here) == 2 and here == there
-    assert [one["scenes"] for one in scores.values()] == [2, 2, 2, 2]
+    assert [one["scenes"] for one in scores.values()] == [2] * len(EVALUATED_SCENES)
     assert len((tmp_path / "bystanders.csv").read_text().splitlines()) == 1 + listed
 
 

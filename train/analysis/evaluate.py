@@ -334,7 +334,7 @@ def check_writable(path: Path) -> None:
     existed = path.exists()
     path.open("a", encoding="utf-8").close()
     if not existed:
-        path.unlink()
+        path.unlink(missing_ok=True)  # another process of the same command may have been quicker
 
 
 def write_json(path: Path, scores: dict[str, Any]) -> None:

@@ -54,8 +54,8 @@ def _pseudo_label(arguments: argparse.Namespace) -> int:
 
 
 def _mask_flatlays(arguments: argparse.Namespace) -> int:
-    flatlays = read_flatlays(arguments.data)
     segmenter = open_segmenter(arguments.checkpoint, arguments)
+    flatlays = read_flatlays(arguments.data)
     found = mask_flatlays(flatlays.select(training_ids(flatlays)), arguments.out, segmenter)
     for reason, count in found["dropped"].items():
         print(f"{count} left out: {reason}")
