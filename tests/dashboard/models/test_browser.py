@@ -68,10 +68,12 @@ def test_from_a_fit_to_a_segmented_photo(
     settle(page)
     page.locator("input[type=file]").first.set_input_files(photo_folder / "photos" / "0016.jpg")
     expect(page.get_by_role("heading", name="Segment", exact=True)).to_be_visible(timeout=WAIT)
+    settle(page)  # a click during a rerun downloads nothing
     with page.expect_download() as waiting:
         page.get_by_role("button", name="JSON", exact=True).click()
     listing = json.loads(Path(waiting.value.path()).read_bytes())
     assert (listing["model"], listing["revision"]) == ("mine", hub.head(REPOSITORY))
+    settle(page)
     with page.expect_download() as waiting:
         page.get_by_role("button", name="Class map (PNG)").click()
     with Image.open(io.BytesIO(Path(waiting.value.path()).read_bytes())) as image:
