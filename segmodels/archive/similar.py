@@ -128,7 +128,7 @@ class Looks:
             return ""
         if self.fit[outfit] < 0:
             return f"Features of the network are not compared, as this outfit was added before there were any. {_AGAIN}"
-        outfits = "1 outfit" if lacking == 1 else f"{lacking:,} outfits"
+        outfits = counted(lacking, "outfit")
         return f"Features of {outfits} are estimated, as the rows lack them or have those of another fit. {_AGAIN}"
 
     def distances(self, outfit: int) -> np.ndarray:

@@ -174,20 +174,17 @@ def _flatlay(source: Source, random: np.random.Generator, height: int, width: in
 
 
 def _group(source: Source, random: np.random.Generator, height: int, width: int) -> Scene:
-    """People side by side who fill a photo, one partly before the other, cut at the same height, often without heads.
+    """People side by side who fill a photo, one partly before the other, cut at the same height, some without heads.
 
-    A person is the part that is seen; of whom others hide more than `_LEAST_VISIBLE` leaves is unknown.
+    A person's box is around what is seen of them. Of whom too little is seen, as others stand before, is unknown.
     """
-    indices = [
-        int(index)
-        for index in random.integers(len(source), size=random.choice([2, 3, 4, 5], p=[0.5, 0.25, 0.15, 0.1]))
-        if source.people[int(index)]
-    ]
+    drawn = random.integers(len(source), size=random.choice([2, 3, 4, 5], p=[0.5, 0.25, 0.15, 0.1])).tolist()
+    group = [(index, person) for index in drawn if (person := source.people[index])]
     picture = make_ground(source, random, height, width)
     classes, owners = np.zeros((height, width), np.uint8), np.zeros((height, width), np.uint8)
-    boxes = _side_by_side([source.people[index] for index in indices], random, height, width)
+    boxes = _side_by_side([person for _, person in group], random, height, width)
     for place in random.permutation(len(boxes)):
-        laid = paste_person(source, random, picture, classes, boxes[place], indices[place], grow=False)
+        laid = paste_person(source, random, picture, classes, boxes[place], group[place][0], grow=False)
         if laid:
             target, covered = laid
             owners[target][covered] = place + 1
@@ -202,7 +199,7 @@ def _group(source: Source, random: np.random.Generator, height: int, width: int)
     return Scene(picture, classes, as_boxes(people), as_boxes(unknown))
 
 
-def _side_by_side(people: Sequence[Box | None], random: np.random.Generator, height: int, width: int) -> list[Box]:
+def _side_by_side(people: Sequence[Box], random: np.random.Generator, height: int, width: int) -> list[Box]:
     """Where the people of a group stand, of a scene of that height and width; their boxes may reach beyond it."""
     shown = random.uniform(*_PART) if random.random() < 0.75 else 1.0  # of a person's height
     tall = height * random.uniform(0.7, 1.0) / shown
@@ -210,7 +207,6 @@ def _side_by_side(people: Sequence[Box | None], random: np.random.Generator, hei
     line = height * random.uniform(0.9, 1.05) if from_feet else height * random.uniform(0.02, 0.2)  # of feet, or heads
     boxes, x = [], 0.0
     for person in people:
-        assert person is not None
         mine = tall * random.uniform(0.88, 1.12) * (random.uniform(0.55, 0.8) if random.random() < 0.1 else 1)
         wide = mine * person.width / person.height
         y = line - mine if from_feet else line + max(0.0, tall - mine) * random.uniform(0.3, 0.9)
