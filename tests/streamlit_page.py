@@ -3,7 +3,7 @@
 from typing import TypeVar
 
 import pytest
-from playwright.sync_api import Page, ViewportSize
+from playwright.sync_api import Locator, Page, ViewportSize, expect
 from streamlit.testing.v1 import AppTest
 
 State = TypeVar("State")
@@ -48,6 +48,15 @@ def settle(page: Page) -> None:
         }""",
         arg=QUIET,
     )
+
+
+def chart_of(page: Page, key: str) -> Locator:
+    """The chart of this key once the page is still: during a run the chart before it may stand beside the new one."""
+    chart = page.locator(f".st-key-{key} .js-plotly-plot")
+    expect(chart.first).to_be_visible(timeout=WAIT)
+    settle(page)
+    expect(chart).to_have_count(1, timeout=WAIT)
+    return chart
 
 
 def drawn(page: Page) -> None:

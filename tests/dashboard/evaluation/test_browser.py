@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
-from streamlit_page import PHONE, assert_fits, settle
+from streamlit_page import PHONE, assert_fits, chart_of, settle
 
 APP = Path(__file__).parents[3] / "dashboard" / "app.py"
 
@@ -24,15 +24,13 @@ def page(page: Page, address: str) -> Page:
     settle(page)
     for section in ("Confusion matrix, and the photos behind each cell", "Best and worst photos"):
         page.get_by_text(section).click()
-    expect(page.locator(".st-key-evaluation-matrix .js-plotly-plot")).to_be_visible()
-    settle(page)
+    chart_of(page, "evaluation-matrix")
     return page
 
 
 def click_cell(page: Page, truth: str, predicted: str) -> None:
     """Clicks where the matrix has a cell, as plotly has laid it out."""
-    settle(page)
-    chart = page.locator(".st-key-evaluation-matrix .js-plotly-plot")
+    chart = chart_of(page, "evaluation-matrix")
     chart.scroll_into_view_if_needed()
     x, y = chart.evaluate(
         """(chart, [truth, predicted]) => {
@@ -66,7 +64,7 @@ def test_from_the_models_chosen_to_the_photos_of_a_cell(page: Page) -> None:
         image = page.get_by_role("img", name=f"{picture} of photo 0008").first
         expect(image).to_be_visible()
         assert image.evaluate("image => image.naturalWidth") == 40
-    chart = page.locator(".st-key-evaluation-matrix .js-plotly-plot")
+    chart = chart_of(page, "evaluation-matrix")
     places = (
         "chart => [chart._fullLayout.yaxis, chart._fullLayout.xaxis].map((axis, i) => axis.ticktext["
         "chart._fullLayout.shapes[0][i ? 'x0' : 'y0'] + 0.5])"

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
 from pptx import Presentation
-from streamlit_page import WAIT, assert_fits, on_a_phone, settle
+from streamlit_page import WAIT, assert_fits, chart_of, on_a_phone, settle
 
 APP = Path(__file__).parents[3] / "dashboard" / "app.py"
 VIEWS = {
@@ -43,8 +43,7 @@ def page(page: Page, address: str) -> Page:
 
 def click(page: Page, key: str, x: float, y: float) -> None:
     """Clicks at a place of a chart's axes, as plotly has laid them out."""
-    settle(page)
-    chart = page.locator(f".st-key-{key} .js-plotly-plot")
+    chart = chart_of(page, key)
     chart.scroll_into_view_if_needed()
     left, top = chart.evaluate(
         """(chart, [x, y]) => {
@@ -60,7 +59,7 @@ def click(page: Page, key: str, x: float, y: float) -> None:
 
 def place(page: Page, key: str, axis: str, name: str) -> float:
     script = "(chart, [axis, name]) => chart._fullLayout[axis].ticktext.indexOf(name)"
-    return float(page.locator(f".st-key-{key} .js-plotly-plot").evaluate(script, [axis, name]))
+    return float(chart_of(page, key).evaluate(script, [axis, name]))
 
 
 def behind(page: Page, heading: str, outfits: int) -> None:
@@ -89,9 +88,7 @@ def taken(page: Page, menu: str, form: str, name: str, *, stays: bool = False) -
 
 def click_first(page: Page, key: str) -> str:
     """Clicks the first thing of a chart that has photos behind it; gives its code."""
-    chart = page.locator(f".st-key-{key} .js-plotly-plot")
-    expect(chart).to_be_visible(timeout=WAIT)
-    settle(page)
+    chart = chart_of(page, key)
     chart.scroll_into_view_if_needed()
     left, top, code = chart.evaluate(
         """chart => {
@@ -183,10 +180,7 @@ def test_tables_slides_and_a_moodboard(page: Page) -> None:
 @on_a_phone
 def test_a_point_of_a_line_and_an_edge_of_the_network(page: Page) -> None:
     page.get_by_role("tab", name="How it moves").click()
-    chart = page.locator(".st-key-trends-lines .js-plotly-plot")
-    expect(chart).to_be_visible(timeout=WAIT)
-    settle(page)
-    x, y = chart.evaluate(
+    x, y = chart_of(page, "trends-lines").evaluate(
         """chart => {
             const line = chart._fullData.find(trace => trace.name === "Coat");
             return [chart._fullLayout.xaxis.d2l(line.x[4]), line.y[4]];
@@ -197,10 +191,7 @@ def test_a_point_of_a_line_and_an_edge_of_the_network(page: Page) -> None:
 
     page.get_by_role("tab", name="With what").click()
     page.get_by_role("radio", name="Network").click()
-    chart = page.locator(".st-key-trends-network .js-plotly-plot")
-    expect(chart).to_be_visible(timeout=WAIT)
-    settle(page)
-    x, y = chart.evaluate(
+    x, y = chart_of(page, "trends-network").evaluate(
         """chart => {
             const edges = chart._fullData.find(trace => trace.name === "edges");
             const place = edges.customdata.findIndex(code => code.includes("Hat") && code.includes("Coat"));
@@ -233,7 +224,7 @@ def test_every_view_shows_the_photos_of_a_click_and_a_link_opens_it_again(page: 
     ):
         assert part.replace(" ", "") in tspans.replace(" ", ""), "a picture says what it shows"
     page.goto(page.url)
-    expect(page.locator(f".st-key-{key} .js-plotly-plot")).to_be_visible(timeout=WAIT)
+    chart_of(page, key)
     expect(page.locator(".st-key-trends-photos h3")).to_have_text(heading)
 
 
