@@ -318,7 +318,8 @@ def load_recipe(source: str | Path, changes: Sequence[str] = ()) -> Recipe:
     try:
         return recipe_from(values | changed)
     except RecipeError as error:
-        raise RecipeError(f"{name}: {error}") from None
+        what = f"{name} with {', '.join(changes)}" if changes else name
+        raise RecipeError(f"{what}: {error}") from None
 
 
 def read_toml(source: str | Path, folder: Path, what: str) -> tuple[str, dict[str, Any]]:

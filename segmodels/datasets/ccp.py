@@ -45,7 +45,10 @@ CCP_KINDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 Vests, which are tops without sleeves there, and cardigans are too rare to be kinds of their own.
 """
 
-_WHERE = "Clothing Co-Parsing is available at https://github.com/bearpaw/clothing-co-parsing"
+_WHERE = (
+    "Clothing Co-Parsing is available at https://github.com/bearpaw/clothing-co-parsing; "
+    "name the folder that holds photos/ and annotations/."
+)
 
 
 def read_ccp(root: Path) -> Dataset:
@@ -57,11 +60,11 @@ def read_ccp(root: Path) -> Dataset:
     masks = root / "annotations" / "pixel-level"
     for needed in (root / "photos", masks, root / "label_list.mat"):
         if not needed.exists():
-            raise DatasetError(f"{needed} is missing. {_WHERE}; name the folder that holds photos/ and annotations/.")
+            raise DatasetError(f"{needed} is missing. {_WHERE}")
     cells = _variable(root / "label_list.mat", "label_list").ravel()
     labels = tuple("".join(map(str, np.ravel(cell))) for cell in cells)
     if labels != CCP_59:
-        raise DatasetError(f"{root / 'label_list.mat'} holds {len(labels)} labels that are not CCP's 59. {_WHERE}.")
+        raise DatasetError(f"{root / 'label_list.mat'} holds {len(labels)} labels that are not CCP's 59. {_WHERE}")
     return Dataset(
         name="ccp",
         root=root,
@@ -86,7 +89,7 @@ def read_ccp_tags(root: Path) -> dict[str, frozenset[str]]:
     """
     folder = root / "annotations" / "image-level"
     if not folder.is_dir():
-        raise DatasetError(f"{folder} is missing. {_WHERE}.")
+        raise DatasetError(f"{folder} is missing. {_WHERE}")
     return {path.stem: _tags(path) for path in sorted(folder.glob("*.mat"))}
 
 
@@ -120,12 +123,12 @@ def _read_truth(root: Path, photo_id: str) -> np.ndarray:
 def _tags(path: Path) -> frozenset[str]:
     tags = _variable(path, "tags")
     if not np.issubdtype(tags.dtype, np.integer):
-        raise DatasetError(f"{path}: tags is {tags.dtype}; expected whole numbers. {_WHERE}.")
+        raise DatasetError(f"{path}: tags is {tags.dtype}; expected whole numbers. {_WHERE}")
     return frozenset(CCP_59[tag] for tag in tags.ravel() if 0 < tag < len(CCP_59))
 
 
 def _variable(path: Path, name: str) -> np.ndarray:
-    return read_variable(path, name, f"{_WHERE}.")
+    return read_variable(path, name, _WHERE)
 
 
 _TABLE = label_lookup(CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15)

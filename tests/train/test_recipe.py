@@ -162,9 +162,9 @@ def test_keys_are_replaced_from_outside() -> None:
     [
         ("epochs", "A key is replaced by key=value, such as epochs=3, not by 'epochs'."),
         ("=3", "A key is replaced by key=value, such as epochs=3, not by '=3'."),
-        ("epochs=", "fpn.toml: epochs must be a whole number, not ''."),
-        ("epoch=3", "fpn.toml: unknown key epoch."),
-        ("epochs=many", "fpn.toml: epochs must be a whole number, not 'many'."),
+        ("epochs=", "fpn.toml with epochs=: epochs must be a whole number, not ''."),
+        ("epoch=3", "fpn.toml with epoch=3: unknown key epoch."),
+        ("epochs=many", "fpn.toml with epochs=many: epochs must be a whole number, not 'many'."),
     ],
 )
 def test_a_change_that_cannot_be_made(change: str, sentence: str) -> None:
