@@ -13,7 +13,7 @@ from segmodels.device import add_device_arguments
 from segmodels.inference.detector import EMBEDDED_DETECTOR, load_detector
 from train.analysis.evaluate import check_writable, write_json
 from train.analysis.flatlays import choice_ids
-from train.commands.shared import MODEL, Subparsers, open_segmenter, photos_of, precision_of, whole_number
+from train.commands.shared import MODEL, Subparsers, open_segmenter, photos_of, precision_of, share, whole_number
 from train.data.split import fold_ids, read_ids
 from train.detector.fit import PersonRecipe, fit_person, list_bystanders
 from train.detector.judge import evaluate_person, evaluate_scenes, keep_detector_evaluation
@@ -28,6 +28,12 @@ def add_fit_person(commands: Subparsers) -> None:
     command.add_argument("--out", type=path_argument, required=True, help="folder of the run")
     command.add_argument("--epochs", type=partial(whole_number, least=1), default=PersonRecipe.epochs, metavar="N")
     command.add_argument("--start", default="", metavar="DIR", help="folder of a detector to continue from")
+    command.add_argument(
+        "--blend",
+        type=share,
+        default=PersonRecipe.blend,
+        help="share of the trained weights in those kept; the rest are those of --start (default: 1, all)",
+    )
     command.add_argument(
         "--flatlays",
         default="",
@@ -87,6 +93,7 @@ def _fit_person(arguments: argparse.Namespace) -> int:
         epochs=arguments.epochs,
         bystanders=not arguments.unlisted,
         start=arguments.start,
+        blend=arguments.blend,
         flatlays=arguments.flatlays,
         flatlay_masks=arguments.flatlay_masks,
     )

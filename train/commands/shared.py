@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 import shutil
@@ -35,6 +36,7 @@ __all__ = [
     "own_mappings",
     "photos_of",
     "precision_of",
+    "share",
     "whole_number",
 ]
 
@@ -56,6 +58,21 @@ def whole_number(text: str, least: int = 0) -> int:
     if not re.fullmatch(r"\d{1,9}", text) or int(text) < least:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least}")
     return int(text)
+
+
+def share(text: str) -> float:
+    """A share of the command line, as a type of argparse.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is no number from 0 to 1.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return value
 
 
 def add_recipe(command: argparse.ArgumentParser) -> None:

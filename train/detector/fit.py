@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import json
 import math
@@ -112,6 +113,12 @@ class PersonRecipe:
 
     start: str = ""
     """Folder of a detector whose weights the fit starts from; empty for those of ImageNet."""
+
+    blend: float = 1.0
+    """Share of the trained weights in those that are judged and kept; the rest are the start's.
+
+    Between the two a network keeps what it knew and has most of what it learned (Wortsman et al. 2022).
+    """
 
     flatlays: str = ""
     """Folder of flat-lays, in which there is nobody to be found; empty for none."""
@@ -235,10 +242,13 @@ def fit_person(
         The folder of the detector.
 
     Raises:
-        FitError: If the folder holds another recipe's fit or a damaged file, or the loss is not a number.
+        FitError: If the folder holds another recipe's fit or a damaged file, the loss is not a number, or the recipe has a
+            blend and no start.
         DatasetError: If the data set cannot be read.
         KeyboardInterrupt: If it is stopped by hand.
     """
+    if recipe.blend < 1 and not recipe.start:
+        raise FitError("Weights are blended with those of a detector to start from, and none is named. Give start.")
     precision = precision or pick_precision(None, pick_device())
     tune(precision.device, equal_batches=True)
     training, choice = _open_sources(recipe, data)
@@ -247,7 +257,7 @@ def fit_person(
         raise another_recipe(out)
     torch.manual_seed(recipe.seed)
     network = ssd_lite0(recipe.side, recipe.mean, recipe.std)
-    if not state:
+    if recipe.start or not state:
         _load_start(network, recipe)
     fit = _PersonFit(network, recipe, precision)
     if state:
@@ -304,6 +314,7 @@ class _PersonFit:
         self.recipe = recipe
         self.precision = precision
         self.average = MovingAverage(network, recipe.average)
+        self.start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         groups = parameter_groups(network, recipe.weight_decay)
         self.optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate)
         steps = recipe.epoch_scenes // recipe.batch_size * recipe.epochs
@@ -346,7 +357,7 @@ class _PersonFit:
 
     def judge_epoch(self, judged_on: Mapping[str, Sequence[Scene]], epoch: int, loss: float) -> dict[str, float]:
         """Adds the epoch to the curve, and keeps the averaged weights if no epoch before was better."""
-        judged = self.average.module.eval()
+        judged = self._blended()
         config = replace(_config(self.recipe), threshold=0.0, second_side=0)
         judge = PersonDetector(judged, config, self.precision.device, self.precision)
         scores: dict[str, float] = {
@@ -358,6 +369,14 @@ class _PersonFit:
             self.best = {name: tensor.clone() for name, tensor in judged.state_dict().items()}
         self.curve.append(entry)
         return entry
+
+    def _blended(self) -> SSD:
+        """The averaged weights, brought back towards the start's by the recipe's share."""
+        blended: SSD = copy.deepcopy(self.average.module).eval()
+        for name, tensor in blended.state_dict().items():
+            if tensor.is_floating_point():
+                tensor.copy_(torch.lerp(self.start[name], tensor, self.recipe.blend))
+        return blended
 
     def state_dict(self) -> dict[str, Any]:
         """All that the resume file holds."""

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from torchvision.models.detection.ssd import SSD
 
 import train.detector.fit as module
@@ -169,6 +170,33 @@ def test_a_fit_goes_on_from_a_detector(root: Path, tmp_path: Path, capsys: pytes
             torch.testing.assert_close(tensor, other[name], atol=2e-3, rtol=0)
     with pytest.raises(FitError, match="starts from nowhere: There is no"):
         fit_person(replace(recipe, start="nowhere"), root, tmp_path / "third", workers=0)
+
+
+def test_what_is_kept_lies_between_the_start_and_what_was_trained(root: Path, tmp_path: Path) -> None:
+    first = fit_person(replace(RECIPE, epochs=1), root, tmp_path / "first", workers=0)
+    recipe = replace(RECIPE, epochs=1, start=str(first), learning_rate=1e-3, average=0.0)
+    start, trained, kept = (
+        load_file(folder / "model.safetensors")
+        for folder in (
+            first,
+            fit_person(recipe, root, tmp_path / "whole", workers=0),
+            fit_person(replace(recipe, blend=0.7), root, tmp_path / "blended", workers=0),
+        )
+    )
+    moved = [name for name in start if start[name].is_floating_point() and not torch.equal(start[name], trained[name])]
+    assert len(moved) > 100
+    for name in moved:
+        between = 0.3 * start[name].float() + 0.7 * trained[name].float()
+        torch.testing.assert_close(kept[name].float(), between, atol=2e-3, rtol=2e-3)
+    with pytest.raises(FitError, match=r"none is named\. Give start\."):
+        fit_person(replace(RECIPE, blend=0.7), root, tmp_path / "other", workers=0)
+
+
+@pytest.mark.parametrize("text", ["1.5", "-0.1", "half", "nan"])
+def test_a_share_that_is_none(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["fit-person", "--data", "DATA", "--out", "OUT", f"--blend={text}"])
+    assert f"argument --blend: '{text}' is not a number from 0 to 1" in capsys.readouterr().err
 
 
 def test_the_commands_judge_a_detector(
