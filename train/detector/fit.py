@@ -242,7 +242,7 @@ def fit_person(
         The folder of the detector.
 
     Raises:
-        FitError: If the folder holds another recipe's fit or a damaged file, the loss is not a number, or the recipe has a
+        FitError: If the folder holds another recipe's fit or a damaged file, the loss is not a number, or there is a
             blend and no start.
         DatasetError: If the data set cannot be read.
         KeyboardInterrupt: If it is stopped by hand.
