@@ -135,6 +135,7 @@ weights: $(READY) ## train the default network, what it is compared with and the
 	$(BIN)/python -m train compare runs/fpn_inacio/checkpoint runs/fpn_light_more/checkpoint
 	$(BIN)/python -m train compare runs/pair runs/fpn_light_more/checkpoint
 	$(BIN)/python -m train fit-person --data "$(DATA)" --out runs/person
+	$(BIN)/python -m train fit-person --data "$(DATA)" --start runs/person/checkpoint --epochs 5 --blend 0.7 --out runs/person_groups
 
 architectures: $(READY) ## train and judge all nine, and fpn from random weights, by one small recipe: make architectures DATA=folder
 	@test -n "$(DATA)" || { echo "Name the data set's folder: make architectures DATA=..." >&2; exit 1; }

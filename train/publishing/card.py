@@ -361,10 +361,16 @@ def detector_card(config: DetectorConfig, results: DetectorResults) -> str:
         "## Training",
         "",
         f"Data set {_title(training.get('dataset'))}, {_epoch(training)}: boxes around its masks, on photos and on "
-        "scenes made of them (zoomed out, mosaics, people on other backgrounds, no people). The recipe is in "
-        "`config.json`.",
+        "scenes made of them (zoomed out, mosaics, people side by side, people on other backgrounds, no people). The "
+        "recipe is in `config.json`.",
         "",
     ]
+    if (blend := training.get("recipe", {}).get("blend", 1.0)) < 1:
+        lines += [
+            f"The weights lie between those of the detector that it started from and those trained, of which they have "
+            f"{blend:.0%}.",
+            "",
+        ]
     for evaluation in results.evaluations:
         lines += [
             f"## Scores on {evaluation.photos}",

@@ -188,6 +188,7 @@ def test_what_is_kept_lies_between_the_start_and_what_was_trained(root: Path, tm
     for name in moved:
         between = 0.3 * start[name].float() + 0.7 * trained[name].float()
         torch.testing.assert_close(kept[name].float(), between, atol=2e-3, rtol=2e-3)
+    assert "those trained, of which they have 70%" in (tmp_path / "blended" / "checkpoint" / "README.md").read_text()
     with pytest.raises(FitError, match=r"none is named\. Give start\."):
         fit_person(replace(RECIPE, blend=0.7), root, tmp_path / "other", workers=0)
 
