@@ -302,7 +302,7 @@ def _version(found: Shelved, by: str) -> Version:
 
 def _classes(facts: Facts, parameter: str, text: str) -> list[str]:
     known = [each.name for each in facts.taxonomy.worn]
-    named = [name for name in text.split(",") if name]
+    named = [name for name in (each.strip() for each in text.split(",")) if name]
     if unknown := [each for each in named if each not in known]:
         raise ProblemError(
             "invalid-request", f"{parameter} names {unknown[0][:40]!r}. Garments are {', '.join(known)}."

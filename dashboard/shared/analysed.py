@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from dashboard.components.viewer import MAX_SIDE, Stage, encode_photo, encode_stage, round_confidence
+from dashboard.shared.photo_file import file_digest
 from segmodels.annotations import ANNOTATION_FORMATS, AnnotationFile, annotation_files, names_apart
 from segmodels.csv_text import csv_bytes
 from segmodels.inference.presence import LIKELY
@@ -216,7 +217,7 @@ class Analysed:
     @cached_property
     def listing(self) -> dict[str, Any]:
         """The command line's JSON."""
-        return self.segmentation().to_json(self.name)
+        return self.segmentation().to_json(self.name, file_digest(self.photo.data))
 
     def stage(self, title: str = "", caption: str = "", common: CommonClasses | None = None) -> dict[str, Any]:
         """The stage for the viewer; takes some ten milliseconds per megapixel.

@@ -291,6 +291,27 @@ def test_what_cannot_be_added(client: TestClient, photo: Make) -> None:
     assert "photo_id" in refusal(client.delete("/archives/ccp/photos/a"), 422, "invalid-request")
 
 
+@pytest.mark.parametrize(
+    ("query", "fields", "sentence"),
+    [
+        ("?model=tiny", {}, "There is no parameter 'model'."),
+        ("", {"modle": "tiny"}, "There is no field 'modle'. There are files, and model, one_row_a_product."),
+        ("", {"files": "look.jpg"}, "The field files is text. Send a file, as curl does with -F files=@outfit.jpg."),
+        ("", {"one_row_a_product": "maybe"}, "one_row_a_product is true or false, not 'maybe'."),
+    ],
+)
+def test_what_has_no_effect_is_named(
+    client: TestClient, photo: Make, query: str, fields: dict[str, str], sentence: str
+) -> None:
+    """Photos went into the archive by the default model, although another one was asked for."""
+    sent: list[tuple[str, Any]] = [
+        ("files", ("a.png", photo(0))),
+        *((key, (None, text)) for key, text in fields.items()),
+    ]
+    said = refusal(client.post(f"/archives/spring/photos{query}", files=sent), 422, "invalid-request")
+    assert said.startswith(sentence)
+
+
 def test_a_zip_bomb_meets_the_guard_of_the_page(client: TestClient) -> None:
     packed = io.BytesIO()
     with (
