@@ -210,6 +210,11 @@ class Comparison:
         return any(finding.analysed.garments for finding in self.findings)
 
     @property
+    def has_map(self) -> bool:
+        """Whether there is something to map: two models that may disagree, or a ground truth."""
+        return len(self.findings) > 1 or self.truth is not None
+
+    @property
     def agreements(self) -> tuple[Agreement, ...]:
         """Agreement of each pair of models, in the order of the findings."""
         return self._computed.agreements
@@ -402,9 +407,10 @@ def comparison_picture(comparison: Comparison) -> bytes:
     panels = [
         (each.model, each.summary, Image.fromarray(_painted(photo, comparison, each))) for each in comparison.findings
     ]
-    share = f"{comparison.contested:.1%} of the pixels"
-    strength = _opened(comparison.strength_png, "RGB")
-    panels.append(("Error" if comparison.truth is not None else "Disagreement", share, strength))
+    if comparison.has_map:
+        share = f"{comparison.contested:.1%} of the pixels"
+        strength = _opened(comparison.strength_png, "RGB")
+        panels.append(("Error" if comparison.truth is not None else "Disagreement", share, strength))
     scale = min(1.0, _PICTURE_HEIGHT / panels[0][2].height)
     width, height = (max(1, round(side * scale)) for side in panels[0][2].size)
     title, small = 26, 18  # pixels

@@ -188,7 +188,9 @@ def test_bad_files_are_a_sentence_each_and_the_rest_works(
     write_model(tmp_path / "silent", None)
     monkeypatch.setenv("GARMENTSCOPE_MODELS", str(tmp_path))
     opened(page, models="good,blind,other")
-    assert "torn: metrics.json is damaged" in said(page) and "Its scores are left out. Evaluate it again." in said(page)
+    assert "torn: metrics.json is damaged" in said(
+        page
+    ) and "Its scores are left out. Remove the file, and evaluate" in said(page)
     assert "odd: evaluation 1 in metrics.json cannot be used" in said(page)
     assert "odd: the learning curve" in said(page)
     assert "Not measured there: fpn, odd, silent, torn." in said(page)
