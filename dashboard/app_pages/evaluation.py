@@ -66,7 +66,9 @@ def page() -> None:
     shown = [row for name in chosen for row in standings if row.model.name == name]
     if absent := [name for name in chosen if name not in photos.models]:
         verb = "were" if len(absent) > 1 else "was"
-        st.info(literal(f"{', '.join(absent)} {verb} not measured on these photos; only the learning curve is shown."))
+        curve = any(model.curve for model in models if model.name in absent)
+        rest = "; only the learning curve is shown" if curve else ""
+        st.info(literal(f"{', '.join(absent)} {verb} not measured on these photos{rest}."))
     left, right = st.columns(2, gap="large")
     with left:
         show_cost(standings, chosen)
