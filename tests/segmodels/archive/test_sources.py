@@ -212,7 +212,7 @@ def test_a_bucket_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         assert names_of(found) == ["a.jpg", "spring/b.JPG"]
         assert found.sources[1].read() == b"spring/b.JPG"
         assert found.sources[1].location == place.location
-        assert "1 tables" in found.notes[0]
+        assert "1 table, to" in found.notes[0]
 
 
 def test_members_that_cannot_be_unpacked_are_sentences_whatever_python_raises() -> None:
