@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import time
@@ -19,6 +20,7 @@ from starlette.testclient import TestClient
 from dashboard.api import archives
 from dashboard.api.limits import Limits
 from dashboard.archive import jobs as archive_jobs
+from dashboard.archive import spool
 from dashboard.trends.moves import GARMENTS, line_section, things
 from dashboard.trends.section import Question, Section
 from dashboard.trends.together import matrix_section
@@ -26,6 +28,7 @@ from dashboard.trends.worn import share_section
 from segmodels.archive.alert_rules import Rule
 from segmodels.archive.alerts import add_rule
 from segmodels.archive.facts import Facts, View
+from segmodels.archive.place import Place
 from segmodels.archive.rows import photo_id
 from segmodels.archive.store import Archive, ArchiveError
 from segmodels.archive.synthetic import make_archive
@@ -289,6 +292,32 @@ def test_what_cannot_be_added(client: TestClient, photo: Make) -> None:
     shipped = client.delete(f"/archives/ccp/photos/{'a' * 64}")
     assert "comes with the app" in refusal(shipped, 409, "conflict")
     assert "photo_id" in refusal(client.delete("/archives/ccp/photos/a"), 422, "invalid-request")
+
+
+def test_a_full_disk(client: TestClient, photo: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that could write nothing had added a photo, and why it failed stood in the log alone."""
+    full = OSError(errno.ENOSPC, "No space left on device")
+
+    def fail(*_: object, **about: object) -> None:
+        raise full
+
+    def fill(place: Place, path: Path) -> Any:
+        return fail() if path.suffix == ".parquet" else writing(place, path)
+
+    writing = Place._writing_local
+    with monkeypatch.context() as patch:
+        patch.setattr(Place, "_writing_local", fill)
+        job = ended(client, add(client, ("a.png", photo(0))))
+        patch.setattr(Place, "_writing_local", fail)
+        said = refusal(add(client, ("a.png", photo(0)), name="autumn"), 503, "unavailable")
+    assert said == "No space is left on the server. Free some, and try again."
+    assert (job["phase"], job["added"]) == ("failed", 0)
+    assert job["message"].startswith("No space is left on the server for spring. What was written before is kept")
+    with monkeypatch.context() as patch:
+        patch.setattr(spool, "save", fail)
+        said = refusal(add(client, ("a.png", photo(0))), 503, "unavailable")
+    assert said == "The photos cannot be kept until they are added: No space left on device. Free some space."
+    assert ended(client, add(client, ("a.png", photo(0))))["added"] == 1
 
 
 @pytest.mark.parametrize(
