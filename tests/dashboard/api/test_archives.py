@@ -115,7 +115,7 @@ def test_a_share_counted_by_hand(named: TestClient, looks: Path) -> None:
 
 
 def test_photos_behind_a_number(named: TestClient, facts: Facts) -> None:
-    answer = named.get("/archives/looks/photos?worn=Hat&not_worn=Coat&count=raw&limit=5").json()
+    answer = named.get("/archives/looks/photos?worn=Hat,%20Hat&not_worn=Coat&count=raw&limit=5").json()
     assert len(answer["photos"]) == 5 < answer["outfits"]
     days = [row["day"] for row in answer["photos"]]
     assert days == sorted(days, reverse=True) and pd.Timestamp(days[0]).date().isoformat() == days[0]
