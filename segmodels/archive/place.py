@@ -179,8 +179,8 @@ class Place:
         except OSError as error:
             if error.errno in _NO_SPACE:
                 raise NoSpaceError(
-                    f"No space is left in {self.location}. The archive is intact: free some space and run the same "
-                    "command again to continue."
+                    f"No space is left in {self.location}. The archive is intact: free some space, then do the same "
+                    "again to continue."
                 ) from error
             raise ArchiveError(f"{self.location}/{name} cannot be written: {_reason(error)}.") from error
 
