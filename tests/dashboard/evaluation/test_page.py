@@ -101,6 +101,11 @@ def test_a_link_to_photos_that_no_model_has(page: AppTest) -> None:
     assert "No model was measured on the moon" in said(page) and box(page, "Measured on").value == LABEL
 
 
+def test_a_link_whose_photos_are_left_empty_names_none(page: AppTest) -> None:
+    opened(page, on="")
+    assert "No model was measured" not in said(page) and box(page, "Measured on").value == LABEL
+
+
 def test_other_photos_are_another_ranking(page: AppTest) -> None:
     opened(page, models="sharp,fpn")
     box(page, "Measured on").select("Clothing Co-Parsing, ccp_test.txt (101 photos)").run()
