@@ -15,7 +15,8 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from typing import Any
 from tqdm import tqdm
 
 import segmodels.streams  # noqa: F401  # before what takes long to import
-from segmodels.annotations import ANNOTATION_FORMATS, LOCAL_FILES, AnnotationFile, names_apart
+from segmodels.annotations import ANNOTATION_FORMATS, LOCAL_FILES, AnnotationFile, AnnotationWriter, names_apart
 from segmodels.arguments import path_argument, refusal
 from segmodels.checkpoints.catalog import DEFAULT_MODEL, Offer, list_offers, load_segmenter, pull_checkpoint
 from segmodels.checkpoints.checkpoint import read_results
@@ -228,9 +229,11 @@ def _segment(arguments: argparse.Namespace) -> int:
                 written += 1
                 for note in [*notes, *_renamed(path, target)]:
                     bar.write(note, file=sys.stderr)
-    finally:  # also of what was done before Ctrl-C
-        for kind, writer in writers.items():
-            _write(out / kind, writer.close())
+    except BaseException:
+        with suppress(OSError):  # of what was done before Ctrl-C; a full disk is told already
+            _close(writers, out)
+        raise
+    _close(writers, out)
     if done:
         who = "1 photo was done before, and left as it is." if done == 1 else ""
         who = who or f"{done:,} photos were done before, and left as they are."
@@ -251,6 +254,12 @@ def _renamed(path: Path, target: Path) -> list[str]:
     if writable_name(path.stem) == path.stem:
         return []
     return [f"The results of {legible(path)} are {map_of(target)} and .json."]
+
+
+def _close(writers: Mapping[str, AnnotationWriter], out: Path) -> None:
+    """Writes what each export has when all its photos are there."""
+    for kind, writer in writers.items():
+        _write(out / kind, writer.close())
 
 
 def _write(folder: Path, files: Iterable[AnnotationFile]) -> None:
@@ -331,6 +340,8 @@ def _models(*, as_json: bool) -> int:
     for offer in offers:
         try:
             lines.append(_model_cells(offer))
+            if offer.here and (sentence := offer.here.replaces):
+                print(f"{offer.name}: {sentence}", file=sys.stderr)
         except Exception as error:  # one folder, whatever is in it, never hides the others
             failed += 1
             print(f"{offer.name}: {_problem(error)}", file=sys.stderr)

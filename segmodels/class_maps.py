@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from segmodels.files import MOST_JSON_BYTES, open_regular, parse_json
 
-__all__ = ["class_maps", "class_maps_in", "is_class_map"]
+__all__ = ["class_maps", "class_maps_in", "is_class_map", "is_listing"]
 
 _MAP, _LISTING, _LESS_LIKELY = "class_map.png", "garments.json", "less_likely"  # names in the app's ZIP
 _MASKS, _CLASSES = "masks", "classes.txt"  # names of `segment --export masks`
@@ -33,13 +33,9 @@ def class_maps(names: Iterable[str], read: Callable[[str], bytes]) -> set[str]:
     def size_in(listing: str) -> tuple[int, int] | None:
         """Width and height that a listing states; None for any other file."""
         try:
-            values = parse_json(read(listing)[:MOST_JSON_BYTES].decode("utf-8")) if listing in there else None
+            return _size_in(read(listing)) if listing in there else None
         except Exception:  # what cannot be read is no listing
             return None
-        if not isinstance(values, dict) or not {"photo", "model", "taxonomy", "people", "garments"} <= values.keys():
-            return None
-        width, height = values.get("width"), values.get("height")
-        return (width, height) if isinstance(width, int) and isinstance(height, int) else None
 
     def is_made(name: str) -> bool:
         folder, _, _ = name.rpartition("/")
@@ -54,6 +50,23 @@ def class_maps(names: Iterable[str], read: Callable[[str], bytes]) -> set[str]:
         return size is not None and _kind(whole, read) == (*size, _PALETTE)
 
     return {name for name in there if name.endswith(".png") and is_made(name)}
+
+
+def is_listing(name: str, data: bytes) -> bool:
+    """Whether a file is the list of garments, `NAME.json`, that `garmentscope segment` or the app made of a photo."""
+    return name.lower().endswith(".json") and _size_in(data) is not None
+
+
+def _size_in(data: bytes) -> tuple[int, int] | None:
+    """Width and height of the photo whose garments a file lists; None for any other file."""
+    try:
+        values = parse_json(data[:MOST_JSON_BYTES].decode("utf-8"))
+    except ValueError:
+        return None
+    if not isinstance(values, dict) or not {"photo", "model", "taxonomy", "people", "garments"} <= values.keys():
+        return None
+    width, height = values.get("width"), values.get("height")
+    return (width, height) if isinstance(width, int) and isinstance(height, int) else None
 
 
 def class_maps_in(folder: Path, names: Iterable[str]) -> set[str]:

@@ -70,7 +70,8 @@ def replacing(path: Path) -> Iterator[Path]:
         path: Path of the file to replace or to make, in a folder that exists.
 
     Raises:
-        OSError: If the block has written no file, or it cannot take its place.
+        OSError: If the block has written no file, or it cannot take its place. Errors of the block that name no file,
+            as those of a full disk do, or the new one, name the file to replace.
     """
     for left in path.parent.glob(f".{escape(path.name)}.*.part"):  # by a process that was killed
         with suppress(OSError):
@@ -80,6 +81,10 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield part
         part.replace(path)
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, str(part)):
+            error.filename = str(path)
+        raise
     finally:
         part.unlink(missing_ok=True)
 

@@ -14,7 +14,6 @@ import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from segmodels.files import open_regular, read_json, replacing, writable_name
 from segmodels.inference.segmentation import Segmentation
@@ -97,8 +96,7 @@ def write_results(target: Path, photo: Path, segmentation: Segmentation) -> None
     Raises:
         OSError: If they cannot be written.
     """
-    values: dict[str, Any] = segmentation.to_json(legible(photo))
-    values = {"photo": values.pop("photo"), "photo_id": photo_id(photo), **values}
+    values = segmentation.to_json(legible(photo), photo_id(photo))
     target.parent.mkdir(parents=True, exist_ok=True)
     with replacing(map_of(target)) as class_map, replacing(listing_of(target)) as listing:
         class_map.write_bytes(segmentation.class_map_png())

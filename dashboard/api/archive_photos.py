@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Annotated, Literal
@@ -13,10 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dashboard.api.archives import Name, asked, shelved
-from dashboard.api.bodies import read_body
+from dashboard.api.bodies import faults_of, read_body
 from dashboard.api.jobs import Jobs, JobStatus
 from dashboard.api.limits import Limits
 from dashboard.api.problems import ProblemError, problem_responses
+from dashboard.api.requests import check_parameters
 from dashboard.api.routes import PREFIX, base_path
 from dashboard.api.waiting import principal_of, result_of, segmenter_of
 from dashboard.archive.intake import sort_files
@@ -41,6 +42,7 @@ __all__ = ["FeedOrder", "add_photos", "remove_photo", "router"]
 router = APIRouter(tags=["archives"])
 
 _MOST_FILES = 2000
+_SWITCH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _FEEDS = ThreadPoolExecutor(2, thread_name_prefix="api-feeds")  # of their own: a shop may be slow
 
 
@@ -116,6 +118,7 @@ async def add_photos(request: Request, response: Response, name: Name) -> JobSta
     """
     limits: Limits = request.app.state.limits
     jobs: Jobs = request.app.state.jobs
+    check_parameters(request)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in ("multipart/form-data", "application/json"):
         raise ProblemError(
@@ -138,8 +141,7 @@ async def add_photos(request: Request, response: Response, name: Name) -> JobSta
                 "invalid-request",
                 f"The field {unknown[0][:40]!r} is not files. Send photos, ZIPs and the CSV as files.",
             )
-        model = body.values.get("model", DEFAULT_MODEL)
-        as_outfits = body.values.get("one_row_a_product", "").lower() in ("true", "1", "yes")
+        model, as_outfits = _options(body.values)
         files = [(each.name, each.data) for each in body.files.get("files", [])]
         await segmenter_of(request, model)
         target = await asked(request, _target, who, name)
@@ -169,12 +171,27 @@ async def remove_photo(
     return Response(status_code=204)
 
 
+def _options(values: Mapping[str, str]) -> tuple[str, bool]:
+    """The model, and whether a product becomes one row, of a form's fields beside its files."""
+    known = ("model", "one_row_a_product")
+    if "files" in values:
+        sentence = "The field files is text. Send a file, as curl does with -F files=@outfit.jpg."
+        raise ProblemError("invalid-request", sentence)
+    if unknown := [each for each in values if each not in known]:
+        raise ProblemError(
+            "invalid-request", f"There is no field {unknown[0][:40]!r}. There are files, and {', '.join(known)}."
+        )
+    switch = values.get("one_row_a_product", "no").strip().lower()
+    if switch not in _SWITCH:
+        raise ProblemError("invalid-request", f"one_row_a_product is true or false, not {switch[:40]!r}.")
+    return values.get("model", DEFAULT_MODEL), _SWITCH[switch]
+
+
 def _order(body: bytes) -> FeedOrder:
     try:
         return FeedOrder.model_validate_json(body)
     except ValidationError as error:
-        said = error.errors(include_url=False, include_context=False)
-        faults = [f"{'.'.join(map(str, each['loc'])) or 'the body'}: {each['msg']}" for each in said]
+        faults = faults_of(error)
         raise ProblemError(
             "invalid-request", f'Send {{"feed": "https://..."}}, the address of a product feed. {faults[0]}.', faults
         ) from None

@@ -34,6 +34,7 @@ from dashboard.trends.worn import share_section
 from segmodels.archive.facts import Conditions, Facts, Period, View
 from segmodels.archive.filters import evidence_line, from_link
 from segmodels.archive.outfits import NotEnoughError
+from segmodels.archive.place import NoSpaceError
 from segmodels.archive.store import ArchiveError, Version
 
 __all__ = [
@@ -302,7 +303,7 @@ def _version(found: Shelved, by: str) -> Version:
 
 def _classes(facts: Facts, parameter: str, text: str) -> list[str]:
     known = [each.name for each in facts.taxonomy.worn]
-    named = [name for name in text.split(",") if name]
+    named = [name for name in (each.strip() for each in text.split(",")) if name]
     if unknown := [each for each in named if each not in known]:
         raise ProblemError(
             "invalid-request", f"{parameter} names {unknown[0][:40]!r}. Garments are {', '.join(known)}."
@@ -406,6 +407,8 @@ async def _checked(answer: Awaitable[T]) -> T:
         return await answer
     except NotEnoughError as error:
         raise ProblemError("not-enough", str(error)) from None
+    except NoSpaceError as error:
+        raise ProblemError("unavailable", "No space is left on the server. Free some, and try again.") from error
     except ArchiveError as error:  # its message may name a folder of the server
         raise ProblemError(
             "unavailable", "The archive cannot be read or written. The server's log says why."

@@ -11,8 +11,9 @@ from starlette.requests import Request
 from dashboard.api.problems import ProblemError, problem_responses
 from dashboard.api.waiting import principal_of
 from dashboard.archive import jobs as archive_jobs
-from dashboard.archive.jobs import Job
+from dashboard.archive.jobs import Job, KeepingError
 from dashboard.shared.principal import Principal
+from segmodels.archive.ingest import Progress
 from segmodels.archive.sentences import outcome_sentence
 from segmodels.archive.store import ArchiveError
 
@@ -40,7 +41,7 @@ class JobStatus(BaseModel):
     done: int = Field(description="Files that were looked at.")
     total: int | None = Field(description="All files; null before the first one.")
     seconds_left: float | None = Field(description="Time left at the present speed; null where it is not known.")
-    added: int = Field(description="Photos that are new in the archive.")
+    added: int = Field(description="Photos that are new in the archive; of a failed job at least as many.")
     known: int = Field(description="Photos that were in it already, or came twice.")
     rejected: list[Refused] = Field(description="The first files that are not in the archive.")
     rejected_count: int = Field(description="Number of files that are not in the archive.")
@@ -74,6 +75,8 @@ class Jobs:
         self.check()
         try:
             archive_jobs.begin(job)
+        except KeepingError as error:
+            raise ProblemError("unavailable", str(error)) from error
         except ArchiveError as error:
             raise ProblemError("conflict", str(error)) from None
         archive_jobs.remember(job)
@@ -114,13 +117,18 @@ class Jobs:
             done=report.total if report else progress.done if progress else 0,
             total=report.total if report else progress.total if progress else None,
             seconds_left=None if report or not progress else progress.seconds_left,
-            added=report.added if report else progress.added if progress else 0,
+            added=report.added if report else _added(job.phase, progress) if progress else 0,
             known=report.known + report.doubled if report else progress.known if progress else 0,
             rejected=[Refused(file=file, reason=reason) for file, reason in report.rejected[:_SHOWN]] if report else [],
             rejected_count=len(report.rejected) if report else progress.rejected if progress else 0,
             message=message,
             notes=list(report.notes) if report else [],
         )
+
+
+def _added(phase: str, progress: Progress) -> int:
+    """New photos: also those that are not in a part yet, as long as they may still be written."""
+    return progress.written if phase == "failed" else progress.added
 
 
 Id = Annotated[str, Path(description="Id of the job.", max_length=64)]

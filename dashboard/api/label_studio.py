@@ -243,7 +243,7 @@ async def predict_model(request: Request, model: Model, wanted: Wanted) -> Predi
         segmenter = await segmenter_of(request, model)
         photos = await _photos(request, wanted.tasks, interface)
 
-        def result(found: Segmentation, _: str) -> dict[str, Any]:
+        def result(found: Segmentation, _: UploadedFile) -> dict[str, Any]:
             admission.note_pixels(caller, found.width * found.height)
             return predictions(found, interface)
 

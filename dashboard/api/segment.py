@@ -14,13 +14,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dashboard.api.admission import Admission, Ticket
-from dashboard.api.bodies import UploadedFile, read_body
+from dashboard.api.bodies import UploadedFile, faults_of, plain_name, read_body
 from dashboard.api.limits import Limits
 from dashboard.api.metrics import PHOTOS
 from dashboard.api.problems import ProblemError, problem_responses
 from dashboard.api.requests import check_parameters
 from dashboard.api.together import Result, submit
 from dashboard.api.waiting import as_problem, caller_of, fetched, outcomes, segmenter_of
+from dashboard.shared.photo_file import file_digest
 from segmodels.annotations import to_coco
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
 from segmodels.inference.segmentation import Segmentation
@@ -38,6 +39,7 @@ class Found(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     photo: str
+    photo_id: str = Field(description="SHA-256 of the photo's file in hex digits, as in archives.")
     model: str
     revision: str
     taxonomy: str
@@ -59,10 +61,14 @@ class Results(BaseModel):
 class Addresses(BaseModel):
     """Photos by their addresses: one, or several."""
 
+    model_config = ConfigDict(extra="forbid")
+
     url: str = Field(default="", max_length=2048, description="Public address of one photo; the answer is its result.")
     urls: list[Annotated[str, Field(max_length=2048)]] = Field(
         default=[], max_length=256, description="Of several; the answer is a list of results in their order."
     )
+    model: str | None = Field(default=None, max_length=200, description="As the parameter.")
+    masks: Masks | None = Field(default=None, description="As the parameter.")
 
 
 _PNG, _JSON = "image/png", "application/json"
@@ -167,6 +173,11 @@ async def segment(
             photos = [*body.files.get("photo", []), *body.files.get("photos", [])]
             several = "photos" in body.files
             model, masks = body.values.get("model", model), _masks(body.values.get("masks", masks))
+            if texts := [each for each in ("photo", "photos") if each in body.values]:
+                raise ProblemError(
+                    "invalid-request",
+                    f"The field {texts[0]} is text. Send a file, as curl does with -F {texts[0]}=@outfit.jpg.",
+                )
             if unknown := [each for each in body.values if each not in _OPTIONS]:
                 raise ProblemError(
                     "invalid-request",
@@ -180,15 +191,18 @@ async def segment(
             if len(body.files.get("photo", [])) > 1 or ("photo" in body.files and several):
                 raise ProblemError("invalid-request", "Send one file as photo, or several as photos.")
         elif kind == _JSON:
-            addresses, several = _addresses(await request.body())
+            wanted = _addresses(await request.body())
+            addresses, several = wanted.urls or [wanted.url], bool(wanted.urls)
+            model, masks = wanted.model or model, wanted.masks or masks
             if len(addresses) > 1:
                 admission.add(caller, ticket, len(addresses) - 1)
             photos = await fetched(request, addresses)
         elif kind.startswith(_RAW):
-            photos = [UploadedFile(name, await request.body())]
+            data = await request.body()
+            photos = [UploadedFile(plain_name(name), data)] if data else []
         else:
             raise ProblemError("unsupported-media-type")
-        if not photos or not any(each.data for each in photos):
+        if not photos:
             raise ProblemError(
                 "invalid-request", "The request holds no photo. Send one as photo, or several as photos."
             )
@@ -226,16 +240,18 @@ async def _segmented(
 
 
 def _result(
-    found: Segmentation, name: str, *, masks: Masks, form: str, note: Callable[[int], None]
+    found: Segmentation, photo: UploadedFile, *, masks: Masks, form: str, note: Callable[[int], None]
 ) -> dict[str, Any] | bytes:
     note(found.width * found.height)
     if form == _PNG:
         return found.class_map_png()
-    listing = found.to_json(name)
+    listing = found.to_json(photo.name, file_digest(photo.data))
     if masks == "png":
         listing["class_map"] = base64.b64encode(found.class_map_png()).decode("ascii")
     elif masks != "none":
-        outlined = to_coco([(name, found)], polygons=masks == "polygons")["annotations"]  # the garments come first
+        outlined = to_coco([(photo.name, found)], polygons=masks == "polygons")[
+            "annotations"
+        ]  # the garments come first
         for garment, region in zip(listing["garments"], outlined, strict=False):
             garment["segmentation"] = region["segmentation"]
     return listing
@@ -245,15 +261,16 @@ def _listed(photo: UploadedFile, found: dict[str, Any] | bytes | ProblemError) -
     return {"photo": photo.name, "problem": found.to_json()} if isinstance(found, ProblemError) else found
 
 
-def _addresses(body: bytes) -> tuple[list[str], bool]:
-    """The addresses of a JSON body, and whether it is a list of several."""
+def _addresses(body: bytes) -> Addresses:
+    """What a JSON body asks for: one address, or several."""
     try:
-        wanted = Addresses.model_validate_json(body)
-    except ValidationError:
-        wanted = Addresses()
+        wanted, faults = Addresses.model_validate_json(body), []
+    except ValidationError as error:
+        wanted, faults = Addresses(), faults_of(error)
     if bool(wanted.url) == bool(wanted.urls):
-        raise ProblemError("invalid-request", 'Send {"url": "https://..."}, or {"urls": ["https://...", ...]}.')
-    return ([wanted.url], False) if wanted.url else (wanted.urls, True)
+        sentence = 'Send {"url": "https://..."}, or {"urls": ["https://...", ...]}.'
+        raise ProblemError("invalid-request", f"{sentence} {faults[0]}." if faults else sentence, faults)
+    return wanted
 
 
 def _masks(text: str) -> Masks:

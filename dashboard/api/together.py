@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Result", "submit"]
 
 T = TypeVar("T")
-Result = Callable[[Segmentation, str], T]
-"""Function that makes the answer of what was found and of the photo's name, in the photo's turn."""
+Result = Callable[[Segmentation, UploadedFile], T]
+"""Function that makes the answer of what was found and of the photo, in the photo's turn."""
 
 _PIXELS = 64_000_000  # of decoded photos that go through the network together
 
@@ -45,7 +45,7 @@ def submit(ticket: Ticket, segmenter: Segmenter, photos: Sequence[UploadedFile],
 
 def _found(segmenter: Segmenter, photo: UploadedFile, result: Result[T]) -> T:
     """What is done for a photo in its turn: all that takes time."""
-    return result(segmenter.segment(decode_photo(photo.data, name=photo.name)), photo.name)
+    return result(segmenter.segment(decode_photo(photo.data, name=photo.name)), photo)
 
 
 def _found_together(segmenter: Segmenter, sent: Sequence[tuple[UploadedFile, Result[Any]]]) -> list[Any]:
@@ -79,7 +79,7 @@ def _answers(
     for index, photo in opened.items():
         try:
             one = segmented.get(index) or segmenter.segment(photo)
-            found[index] = sent[index][1](one, sent[index][0].name)
+            found[index] = sent[index][1](one, sent[index][0])
         except Exception as error:
             found[index] = error
     return found

@@ -367,9 +367,10 @@ def _results() -> None:
         st.caption(literal(remark))
     if state.example:
         show_examples(state.example, state.show_example, key="compare-examples")
-    left, right = st.columns([42, 58], gap="large")
-    with left:
-        _disagreement(staged)
+    left, right = st.columns([42, 58], gap="large") if staged.has_map else (None, st.container())
+    if left:
+        with left:
+            _disagreement(staged)
     with right:
         _table(comparison)
         (_scores if comparison.scores else _agreement)(staged)
@@ -429,8 +430,6 @@ def _disagreement(comparison: Comparison) -> None:
         who = "The model" if count == 1 else f"At least one of the {count} models"
         first = f"{who} is wrong on {comparison.contested:.1%} of the labelled pixels. "
         rest = f"Redder: {'the model is' if count == 1 else 'more models are wrong, and'} more certain."
-    elif count < 2:
-        return
     else:
         st.subheader("Disagreement map")
         first = f"The {count} models predict different classes on {comparison.contested:.1%} of the pixels. "
@@ -496,22 +495,25 @@ def _downloads(comparison: Comparison, comparisons: Sequence[Comparison]) -> Non
             "image/png",
             on_click="ignore",
         )
-        kind = "Disagreement" if comparison.truth is None else "Error"
-        st.download_button(
-            f"{kind} map (PNG)", comparison.strength_png, f"{stem}-{kind.lower()}.png", "image/png", on_click="ignore"
-        )
+        if comparison.has_map:
+            kind = "Disagreement" if comparison.truth is None else "Error"
+            file = f"{stem}-{kind.lower()}.png"
+            st.download_button(f"{kind} map (PNG)", comparison.strength_png, file, "image/png", on_click="ignore")
         st.download_button(
             f"Table{several} (CSV)", partial(comparison_csv, comparisons), f"{name}.csv", "text/csv", on_click="ignore"
         )
-        st.download_button(
-            f"Agreement{several} (CSV)",
-            partial(agreements_csv, comparisons),
-            f"{name}-agreement.csv",
-            "text/csv",
-            on_click="ignore",
-        )
+        tables = [("Table", comparison_csv, "")]
+        if any(each.agreements for each in comparisons):
+            tables.append(("Agreement", agreements_csv, "-agreement"))
+            st.download_button(
+                f"Agreement{several} (CSV)",
+                partial(agreements_csv, comparisons),
+                f"{name}-agreement.csv",
+                "text/csv",
+                on_click="ignore",
+            )
         with st.popover("For Excel"):
-            for label, make, ending in (("Table", comparison_csv, ""), ("Agreement", agreements_csv, "-agreement")):
+            for label, make, ending in tables:
                 st.download_button(
                     f"{label}{several} (CSV for Excel)",
                     partial(_excel, make, comparisons),

@@ -59,14 +59,15 @@ def page() -> None:
     state.others_chosen = False
     _header(models, sets, photos)
     chosen = [name for name in state.models if name in {model.name for model in models}]
-    st.query_params["models"] = ",".join(chosen)
-    st.query_params["on"] = photos.label
+    st.query_params.update(models=",".join(chosen), on=photos.label)  # at once: each is an entry to which Back leads
     _sentences(models)
     _leaderboard(models, photos, standings, chosen)
     shown = [row for name in chosen for row in standings if row.model.name == name]
     if absent := [name for name in chosen if name not in photos.models]:
         verb = "were" if len(absent) > 1 else "was"
-        st.info(literal(f"{', '.join(absent)} {verb} not measured on these photos; only the learning curve is shown."))
+        curve = any(model.curve for model in models if model.name in absent)
+        rest = "; only the learning curve is shown" if curve else ""
+        st.info(literal(f"{', '.join(absent)} {verb} not measured on these photos{rest}."))
     left, right = st.columns(2, gap="large")
     with left:
         show_cost(standings, chosen)
@@ -107,7 +108,7 @@ def _linked_set(sets: Sequence[PhotoSet]) -> str:
     if state.photo_set is None:
         linked, _ = parse_link(st.query_params.get("models", ""), [name for each in sets for name in each.models])
         likely = max(sets, key=lambda each: sum(name in each.models for name in linked))
-        name, comma, part = st.query_params.get("on", likely.label).partition(", ")
+        name, comma, part = (st.query_params.get("on") or likely.label).partition(", ")
         named = DATASET_TITLES.get(name, name) + comma + part  # older links have the short name
         if named not in labels:
             state.sentences.append(f"No model was measured on {named[:80]}; scores on other photos are shown.")

@@ -106,7 +106,7 @@ def _filled(sheets: Sequence[Sheet]) -> str:
 
 def _hub_line(listing: Listing | None, sheets: Sequence[Sheet]) -> None:
     """What the Hub has, why it says nothing, or how to name one."""
-    here = sum(sheet.here for sheet in sheets)
+    here = sum(sheet.usable for sheet in sheets)
     count = "1 model is installed and works offline." if here == 1 else f"{here} models are installed and work offline."
     if listing is None:
         st.markdown(

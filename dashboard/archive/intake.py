@@ -10,6 +10,7 @@ from segmodels.archive.feeds import Feed, is_feed_file, read_feed
 from segmodels.archive.metadata import Metadata, parse_metadata
 from segmodels.archive.place import ArchiveError
 from segmodels.archive.sources import Found, from_uploads, is_table, read_tables
+from segmodels.class_maps import is_listing
 
 __all__ = ["Intake", "sort_files"]
 
@@ -67,10 +68,10 @@ def sort_files(files: Sequence[tuple[str, bytes]]) -> Intake:
         ArchiveError: If there are two tables or feeds, a feed that is no table has other files beside it, or a ZIP is
             damaged.
     """
-    tables = [file for file in files if is_feed_file(file[0])]
+    tables = [file for file in files if is_feed_file(file[0]) and not is_listing(*file)]
     if len(tables) > 1:
         raise ArchiveError(f"{tables[0][0]} and {tables[1][0]} are two tables or feeds. Keep one.")
     table = tables[0] if tables else None
     if table and not is_table(table[0]) and len(files) > 1:
         raise ArchiveError(f"{table[0]} is a feed, which brings its own photos. Send it alone.")
-    return Intake(from_uploads(file for file in files if not is_feed_file(file[0])), table)
+    return Intake(from_uploads(file for file in files if file is not table), table)

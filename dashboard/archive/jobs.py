@@ -17,6 +17,7 @@ from dashboard.archive.spool import Kept
 from dashboard.shared import background, networks
 from segmodels.archive.ingest import Engine, Progress, Report, analyse_here, ingest, prepared, version_of
 from segmodels.archive.metadata import Metadata
+from segmodels.archive.place import NoSpaceError
 from segmodels.archive.sources import Found
 from segmodels.archive.store import Archive, ArchiveError
 from segmodels.errors import GarmentscopeError
@@ -25,7 +26,7 @@ from segmodels.sentences import first_line
 if TYPE_CHECKING:
     from segmodels.inference.segmenter import Segmenter
 
-__all__ = ["Job", "begin", "pause", "remember", "remembered", "resume", "running"]
+__all__ = ["Job", "KeepingError", "begin", "pause", "remember", "remembered", "resume", "running"]
 
 remembered: dict[str, Job] = {}
 """The jobs that can be asked for by their id: those of the API, and those taken over from another run of the server."""
@@ -34,6 +35,10 @@ _MOST_REMEMBERED = 200  # with more of them, the oldest that have ended are forg
 _remembering = threading.Lock()
 
 _turn = threading.Lock()  # two ingests at once would each be half as fast
+
+
+class KeepingError(ArchiveError):
+    """Photos that cannot be written to disk until they are added."""
 
 
 class Job(background.Task):
@@ -109,7 +114,7 @@ class Job(background.Task):
         If the server ends before the job does, another run of it goes on.
 
         Raises:
-            ArchiveError: If they cannot be written.
+            KeepingError: If they cannot be written.
         """
         if self.kept:
             self.kept.go_on()
@@ -120,7 +125,7 @@ class Job(background.Task):
             kept = {"thumbnails": self._thumbnails, "blur": self._blur}
             self.kept = spool.save(self.id, self._found, self._metadata, kept, **about)
         except OSError as error:
-            raise ArchiveError(
+            raise KeepingError(
                 f"The photos cannot be kept until they are added: {error.strerror}. Free some space."
             ) from error
         self._found = self.kept.found
@@ -178,6 +183,11 @@ class Job(background.Task):
 
     def explain(self, error: Exception) -> str:
         """Message for the visitor: the error's own message if it is meant for visitors."""
+        if isinstance(error, NoSpaceError):
+            return (
+                f"No space is left on the server for {self.target.name}. What was written before is kept, and the "
+                "archive is intact. Free some space and add the photos again."
+            )
         if isinstance(error, GarmentscopeError):
             return str(error)
         return f"The ingest failed: {first_line(error) or type(error).__name__}. What was written before is kept."
@@ -193,6 +203,7 @@ def begin(job: Job) -> None:
 
     Raises:
         ArchiveError: If photos are being added to its archive already.
+        KeepingError: If its photos cannot be written to disk.
     """
     busy = f"Photos are being added to {job.target.name} already. Wait until that is done, or stop it."
     if any(each.key == job.key for each in running()):

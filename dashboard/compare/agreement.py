@@ -15,11 +15,12 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from dashboard.components.viewer import reduced_size, sample_plane
 from dashboard.figures.theme import COLOURS
 from dashboard.shared.analysed import Analysed, Plane, UploadedPhoto, heading
+from dashboard.shared.fonts import write_line
 from segmodels.csv_text import csv_bytes
 from segmodels.evaluation.metrics import ConfusionMatrix
 from segmodels.inference.segmentation import paint
@@ -207,6 +208,11 @@ class Comparison:
     def has_garments(self) -> bool:
         """Whether any model finds a garment."""
         return any(finding.analysed.garments for finding in self.findings)
+
+    @property
+    def has_map(self) -> bool:
+        """Whether there is something to map: two models that may disagree, or a ground truth."""
+        return len(self.findings) > 1 or self.truth is not None
 
     @property
     def agreements(self) -> tuple[Agreement, ...]:
@@ -401,12 +407,13 @@ def comparison_picture(comparison: Comparison) -> bytes:
     panels = [
         (each.model, each.summary, Image.fromarray(_painted(photo, comparison, each))) for each in comparison.findings
     ]
-    share = f"{comparison.contested:.1%} of the pixels"
-    strength = _opened(comparison.strength_png, "RGB")
-    panels.append(("Error" if comparison.truth is not None else "Disagreement", share, strength))
+    if comparison.has_map:
+        share = f"{comparison.contested:.1%} of the pixels"
+        strength = _opened(comparison.strength_png, "RGB")
+        panels.append(("Error" if comparison.truth is not None else "Disagreement", share, strength))
     scale = min(1.0, _PICTURE_HEIGHT / panels[0][2].height)
     width, height = (max(1, round(side * scale)) for side in panels[0][2].size)
-    title, small = ImageFont.load_default(26), ImageFont.load_default(18)
+    title, small = 26, 18  # pixels
     column = max(width, 240)
     gap = _PICTURE_GAP
     legend = _legend(comparison)
@@ -417,18 +424,19 @@ def comparison_picture(comparison: Comparison) -> bytes:
     draw = ImageDraw.Draw(canvas)
     for index, (name, note, picture) in enumerate(panels):
         left = gap + index * (column + gap)
-        draw.text((left, gap), name, _INK["ink"], title)
-        draw.text((left, gap + 36), note, _INK["mute"], small)
+        write_line(draw, (left, gap), name, title, _INK["ink"], column)
+        write_line(draw, (left, gap + 36), note, small, _INK["mute"], column)
         canvas.paste(picture.resize((width, height), Image.Resampling.LANCZOS), (left, 96))
     x, y = gap, 96 + height + gap
     for index, (name, colour) in enumerate(legend):
         if index and index % max(1, across // 190) == 0:
             x, y = gap, y + 34
         draw.rectangle((x, y + 3, x + 18, y + 21), colour, _INK["mute"])
-        draw.text((x + 28, y), name, _INK["ink"], small)
+        write_line(draw, (x + 28, y), name, small, _INK["ink"], 150)
         x += 190
     revisions = ", ".join(f"{each.model} {each.analysed.listing['revision']}" for each in comparison.findings)
-    draw.text((gap, size[1] - gap - 22), f"{comparison.photo}; revisions: {revisions}", _INK["mute"], small)
+    source = f"{comparison.photo}; revisions: {revisions}"
+    write_line(draw, (gap, size[1] - gap - 22), source, small, _INK["mute"], size[0] - 2 * gap)
     return _png(canvas)
 
 

@@ -131,7 +131,7 @@ class Standing:
         if key == "parameters":
             return self.model.parameters
         if key == "size":
-            return self.model.size
+            return self.model.size if self.model.parameters is not None else None  # of damaged weights
         if key == "seconds":
             return self.measurement.seconds_per_photo
         if key == "epochs":

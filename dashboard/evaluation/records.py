@@ -47,6 +47,7 @@ __all__ = [
     "read_model",
 ]
 
+_REMOVE = "Its scores are left out. Remove the file, and evaluate the network again with --keep."
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # stored by batch norms beside the parameters
 
 
@@ -133,6 +134,7 @@ class Model:
         mapping: Mapping of its classes in its folder; None if there is none.
         maps: Sentence on where the class maps are from, if they were made elsewhere; empty for a checkpoint.
         config_fault: Sentence on what is wrong with `config.json`; empty if nothing is.
+        metrics_fault: Sentence on why `metrics.json` cannot be read; empty if it can, or there is none.
         sentences: Sentences on what is wrong with the files, each with the model's name in front.
     """
 
@@ -150,6 +152,7 @@ class Model:
     mapping: ClassMapping | None = None
     maps: str = ""
     config_fault: str = ""
+    metrics_fault: str = ""
     sentences: tuple[str, ...] = ()
 
     @property
@@ -321,13 +324,13 @@ def _read_model(name: str, folder: Path) -> Model:
     metrics: dict[str, Any] = {}
     metrics_fault = ""
     if (folder / "metrics.json").exists():
-        metrics, metrics_fault = _json(folder / "metrics.json", "Its scores are left out. Evaluate it again.")
+        metrics, metrics_fault = _json(folder / "metrics.json", _REMOVE)
     if metrics and taxonomy is None and not config_fault:
         config_fault = f"{MAPS_FILE if is_maps else 'config.json'} names no known classes; its scores are left out."
     try:
         results = parse_results(metrics, taxonomy.names if taxonomy else None)
     except ResultsError as error:
-        results = Results(faults=(str(error),))
+        results, metrics_fault = Results(), str(error)
     measurements, unmapped = _mapped(name, taxonomy, mapping, _measurements(results)) if taxonomy else ([], [])
     faults = (config_fault, metrics_fault, mapping_fault, *results.faults, *unmapped)
     return replace(
@@ -336,6 +339,7 @@ def _read_model(name: str, folder: Path) -> Model:
         conditions=results.conditions,
         curve=tuple(map(_known, results.learning_curve)),
         config_fault=config_fault,
+        metrics_fault=metrics_fault,
         sentences=tuple(f"{name}: {fault}" for fault in faults if fault),
     )
 

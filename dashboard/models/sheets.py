@@ -11,10 +11,13 @@ from typing import Literal
 
 from dashboard.evaluation.records import Measurement, Model, photo_sets
 from segmodels.checkpoints.catalog import Offer, hub_owner
+from segmodels.errors import GarmentscopeError
 from segmodels.evaluation.papers import ARCHITECTURE_PAPERS
 from segmodels.files import open_regular
 from segmodels.foreign.description import Foreign
 from segmodels.hub.cache import REPOSITORY_PREFIX
+from segmodels.inference.embedding import read_embedding
+from segmodels.inference.kinds import read_kinds
 from segmodels.inference.presence import CalibrationError, read_calibration
 from segmodels.sentences import listed
 from segmodels.taxonomy import OUTFIT_15
@@ -107,7 +110,7 @@ def describe(
     """
     here, hub = offer.here, offer.hub
     from_hub = here is None or here.source == "hub"
-    obstacle = (hub.problem if hub else "") if here is None else _obstacle(model)
+    obstacle = (hub.problem if hub else "") if here is None else _obstacle(model, revision)
     pull: Literal["", "Pull", "Update", "Pull again"] = ""
     if hub and not hub.problem and from_hub:
         pull = "Pull" if here is None else "Update" if offer.has_update else "Pull again" if obstacle else ""
@@ -126,7 +129,7 @@ def describe(
             "Input": _input(model),
         },
         scores=_scores(measurement),
-        measured=_measured(measurement),
+        measured=_measured(model, measurement),
         machines=_machines(model, measurement),
         counts=_counts(model) if here else "",
         revision=(commit or revision)[:12],
@@ -142,10 +145,10 @@ def describe(
     )
 
 
-def _measured(measurement: Measurement | None) -> str:
+def _measured(model: Model | None, measurement: Measurement | None) -> str:
     """Photos and, where they are not its own, classes of the scores."""
     if measurement is None:
-        return "Not measured, so there are no scores."
+        return "Not measured, so there are no scores." if not (model and model.metrics_fault) else ""
     classes = f", {len(measurement.common)} classes in common with the ground truth" if measurement.common else ""
     return f"On {measurement.photos}{classes}"
 
@@ -271,8 +274,13 @@ def _address(offer: Offer) -> str:
     return f"{hub_owner()}/{REPOSITORY_PREFIX}{offer.name}"
 
 
-def _obstacle(model: Model | None) -> str:
-    """Why a checkpoint that is here cannot be used."""
+def _obstacle(model: Model | None, weights: str) -> str:
+    """Why a checkpoint that is here cannot be used: what `load_checkpoint` would raise, without building the network.
+
+    Args:
+        model: What its folder says.
+        weights: Identifier of its weights; empty where it is not known, and then kinds and embedding are not judged.
+    """
     if model is None:
         return ""
     if model.config_fault:
@@ -281,7 +289,21 @@ def _obstacle(model: Model | None) -> str:
         return "model.safetensors is missing. Get the checkpoint again."
     if model.parameters is None:
         return "model.safetensors is damaged. Get the checkpoint again."
-    return _unknown_classes(model)
+    return _unknown_classes(model) or model.metrics_fault or _fault_beside(model, weights)
+
+
+def _fault_beside(model: Model, weights: str) -> str:
+    """What is wrong with the calibration, the kinds or the embedding of a checkpoint; empty if nothing is."""
+    if model.taxonomy is None or _foreign(model):
+        return ""
+    try:
+        read_calibration(model.folder, model.taxonomy)
+        if weights:
+            read_kinds(model.folder, model.taxonomy, weights)
+            read_embedding(model.folder, weights)
+    except GarmentscopeError as error:
+        return str(error).replace(f"{model.folder}/", "")
+    return ""
 
 
 def _origin(model: Model | None) -> str:
@@ -315,6 +337,8 @@ def _note(offer: Offer, model: Model | None) -> str:
         return "Its weights are not included; the model card has the command that trains them."
     if here is None:
         return _unknown_classes(model) if model else ""
+    if here.replaces:
+        return here.replaces
     if hub is None:
         return ""
     if here.source != "hub":

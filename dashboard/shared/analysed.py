@@ -20,8 +20,10 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from dashboard.components.viewer import MAX_SIDE, Stage, encode_photo, encode_stage, round_confidence
+from dashboard.shared.photo_file import file_digest
 from segmodels.annotations import ANNOTATION_FORMATS, AnnotationFile, annotation_files, names_apart
 from segmodels.csv_text import csv_bytes
+from segmodels.files import writable_name
 from segmodels.inference.presence import LIKELY
 from segmodels.inference.segmentation import Garment, Person, Segmentation
 from segmodels.photo import Photo, decode_photo, open_photo
@@ -216,7 +218,7 @@ class Analysed:
     @cached_property
     def listing(self) -> dict[str, Any]:
         """The command line's JSON."""
-        return self.segmentation().to_json(self.name)
+        return self.segmentation().to_json(self.name, file_digest(self.photo.data))
 
     def stage(self, title: str = "", caption: str = "", common: CommonClasses | None = None) -> dict[str, Any]:
         """The stage for the viewer; takes some ten milliseconds per megapixel.
@@ -339,17 +341,17 @@ def as_csv(photos: Sequence[Analysed]) -> bytes:
     UTF-8. `presence` is that of the garment's class on its person, 0..1, and empty without a calibration; `kind` is
     empty where it is not certain.
     """
-    columns = ["photo", "model", "revision", "person", "class", "area_share", "outfit_share", "confidence"]
+    columns = ["photo", "photo_id", "model", "revision", "person", "class", "area_share", "outfit_share", "confidence"]
     columns += ["presence", "kind", "kind_probability", "x", "y", "width", "height"]
     columns += [f"colour_{rank}_{part}" for rank in (1, 2, 3) for part in ("name", "hex", "share")]
     rows: list[dict[str, object]] = []
     for analysed in photos:
         listing = analysed.listing
-        photo = {key: listing[key] for key in ("photo", "model", "revision")}
+        photo = {key: listing[key] for key in columns[:4]}
         if not listing["garments"]:
             rows.append(photo)
         for garment, found in zip(listing["garments"], analysed.garments, strict=True):
-            row = photo | {key: garment[key] for key in columns[3:8]}
+            row = photo | {key: garment[key] for key in columns[4:9]}
             if (presence := analysed.presence_of(found)) is not None:
                 row["presence"] = round(presence, 4)
             if kind := garment["kind"]:
@@ -383,7 +385,9 @@ def write_zip(
         for each in _annotation_files(photos, kind):
             archive.writestr(f"annotations/{each.path}", each.content)
         for number, analysed in enumerate(photos, start=1):
-            folder = f"{number:03d}-{analysed.photo.stem}"
+            folder = f"{number:03d}-{writable_name(analysed.photo.stem)}".rstrip(
+                " ."
+            )  # Windows forbids both at the end
             found, pixels = analysed.segmentation(), analysed.photo.pixels()
             archive.writestr(f"{folder}/class_map.png", found.class_map_png(), zipfile.ZIP_STORED)
             archive.writestr(f"{folder}/garments.json", json_text(analysed))

@@ -16,5 +16,5 @@ class PhotoFile(NamedTuple):
 
 
 def file_digest(data: bytes) -> str:
-    """SHA-256 of a file in hex digits, by which pages know a photo."""
+    """SHA-256 of a file in hex digits, by which pages know a photo, and archives as its `photo_id`."""
     return hashlib.sha256(data).hexdigest()

@@ -13,12 +13,12 @@ import streamlit as st
 
 from dashboard.evaluation.pictures import PictureError
 from dashboard.shared import audit
+from dashboard.shared.fonts import letters_without_font
 from dashboard.shared.text import literal
 from dashboard.shared.visitor import principal
 from dashboard.trends import cache
 from dashboard.trends.deck import TemplateError
 from dashboard.trends.export_menu import chosen_template
-from dashboard.trends.fonts import letters_without_font
 from dashboard.trends.gallery import ORDERS, Order, Shown, ordered, pictures_of
 from dashboard.trends.moodboard import MOST_PICTURES, Board, Tile, board_pdf, board_png, board_pptx
 from dashboard.trends.section import Question

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw
 from pptx.util import Emu, Pt
 
+from dashboard.shared.fonts import write_line
 from dashboard.trends.deck import MARGIN, add_titled_slide, open_deck, save_deck
-from dashboard.trends.fonts import font_for
 
 __all__ = ["MOST_PICTURES", "Board", "Tile", "board_pdf", "board_png", "board_pptx"]
 
@@ -119,7 +119,7 @@ def _board(tiles: Sequence[Tile], title: str, note: str) -> Image.Image:
     step = height + 2 * _CAPTION + _GAP
     image = Image.new("RGB", (_WIDTH, top + rows * step + 2 * _CAPTION + _EDGE), _GROUND)
     draw = ImageDraw.Draw(image)
-    _write(draw, (_EDGE, _EDGE), title, _TITLE, _INK, _WIDTH - 2 * _EDGE)
+    write_line(draw, (_EDGE, _EDGE), title, _TITLE, _INK, _WIDTH - 2 * _EDGE)
     for place, tile in enumerate(tiles):
         left, above = _EDGE + place % across * (width + _GAP), top + place // across * step
         with Image.open(io.BytesIO(tile.picture)) as opened:
@@ -127,20 +127,9 @@ def _board(tiles: Sequence[Tile], title: str, note: str) -> Image.Image:
         scale = min(width / picture.width, height / picture.height)
         size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
         image.paste(picture.resize(size, Image.Resampling.LANCZOS), (left, above + height - size[1]))
-        _write(draw, (left, above + height + 8), tile.caption, _CAPTION, _INK, width)
-    _write(draw, (_EDGE, image.height - _EDGE - _CAPTION), note, _CAPTION, _MUTE, _WIDTH - 2 * _EDGE)
+        write_line(draw, (left, above + height + 8), tile.caption, _CAPTION, _INK, width)
+    write_line(draw, (_EDGE, image.height - _EDGE - _CAPTION), note, _CAPTION, _MUTE, _WIDTH - 2 * _EDGE)
     return image
-
-
-def _write(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, ink: str, width: int) -> None:
-    """A line of text; what is wider than its place ends in dots."""
-    text = " ".join(text.split())
-    font = font_for(text, size)
-    if draw.textlength(text, font) > width:
-        while text and draw.textlength(f"{text}…", font) > width:
-            text = text[:-1]
-        text += "…"
-    draw.text(at, text, ink, font)
 
 
 def _grid(count: int, shape: float) -> tuple[int, int]:

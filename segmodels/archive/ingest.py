@@ -96,6 +96,7 @@ class Progress:
         known: Number of photos that were in the archive before, are duplicates, or are part of the row of another.
         rejected: Number of rejected files.
         photos_a_second: Photos per second over the last minute.
+        written: Those of the new rows that are in a part, which stay whatever happens.
     """
 
     done: int
@@ -104,6 +105,7 @@ class Progress:
     known: int
     rejected: int
     photos_a_second: float
+    written: int = 0
 
     @property
     def seconds_left(self) -> float | None:
@@ -405,6 +407,7 @@ class _Run:
             self.report.known + self.report.doubled + self.report.joined,
             len(self.report.rejected),
             (self._done - before) / seconds if seconds else 0.0,
+            self.report.added,
         )
 
     def entry(self, by: str, what: str) -> LogEntry:

@@ -25,7 +25,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["LEASE", "UNFINISHED", "ArchiveError", "Place"]
+__all__ = ["LEASE", "UNFINISHED", "ArchiveError", "NoSpaceError", "Place"]
 
 UNFINISHED = ".unfinished"
 """Ending of a file that is being written."""
@@ -43,6 +43,10 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 class ArchiveError(GarmentscopeError, ValueError):
     """An archive that cannot be read or written. The message is one sentence or two for a person."""
+
+
+class NoSpaceError(ArchiveError):
+    """An archive that cannot be written because its disk is full."""
 
 
 class Place:
@@ -174,9 +178,9 @@ class Place:
                 yield stream
         except OSError as error:
             if error.errno in _NO_SPACE:
-                raise ArchiveError(
-                    f"No space is left in {self.location}. The archive is intact: free some space and run the same "
-                    "command again to continue."
+                raise NoSpaceError(
+                    f"No space is left in {self.location}. The archive is intact: free some space, then do the same "
+                    "again to continue."
                 ) from error
             raise ArchiveError(f"{self.location}/{name} cannot be written: {_reason(error)}.") from error
 

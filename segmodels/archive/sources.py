@@ -19,7 +19,7 @@ from segmodels.archive.metadata import TABLE_SUFFIXES, Metadata, parse_metadata,
 from segmodels.archive.place import ArchiveError, Place
 from segmodels.archive.raw import RAW_SUFFIXES, can_read_raw, developed
 from segmodels.archive.rows import MAX_PHOTO_BYTES
-from segmodels.class_maps import class_maps, is_class_map
+from segmodels.class_maps import class_maps, is_class_map, is_listing
 from segmodels.files import ZIP_ERRORS
 from segmodels.photo import PHOTO_SUFFIXES, PhotoError, find_photos, over_limit
 from segmodels.sentences import listed
@@ -44,6 +44,8 @@ __all__ = [
 _MOST_MEMBERS = 200_000
 _BOMB = 100  # factor by which a ZIP may grow; photos are compressed already and hardly grow
 _BOMB_BYTES = 1024**3  # size below which any growth is accepted
+_RAW = ', to be exported as JPEG, or read after pip install "garmentscope[raw]"'
+_VIDEO = ", whose frames `archive ingest --videos` takes"
 _NAMED = 3
 _ZIP_ENCODINGS = ("cp437", "cp850", "gb18030", "cp932", "big5", "cp949", "cp866", "cp1252", "cp1250", "cp1251")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mts", ".m2ts", ".wmv")
@@ -191,7 +193,8 @@ def from_zip(file: Path | bytes, name: str) -> Found:
 def from_uploads(files: Iterable[tuple[str, bytes]]) -> Found:
     """Photos and ZIPs of photos, and tables, that were uploaded.
 
-    A photo of an uploaded ZIP is named by its path in the ZIP, and a repeated name gets a number.
+    A photo of an uploaded ZIP is named by its path in the ZIP, and a repeated name gets a number. Results that
+    `segment` or the app wrote of photos are passed over.
 
     Args:
         files: Name and content of each file.
@@ -199,8 +202,15 @@ def from_uploads(files: Iterable[tuple[str, bytes]]) -> Found:
     Raises:
         ArchiveError: If a ZIP is damaged or would grow too much.
     """
+    files = list(files)
     found = Found([], [], [], [])
+    contents = dict(files)
+    results = {name for name, data in files if is_listing(name, data)}
+    results |= (made := class_maps(contents, contents.__getitem__))
+    found.notes.extend(_passed_over(results, "the upload", made))
     for name, data in files:
+        if name in results:
+            continue
         if name.lower().endswith(".zip"):
             inside = from_zip(data, name)
             found.sources.extend(inside.sources)
@@ -385,29 +395,30 @@ def _passed_over(names: Iterable[str], where: str, made: Set[str] = frozenset())
         where: The place.
         made: Class maps and cut-outs among them.
     """
-    kinds: dict[str, list[str]] = {}
+    kinds: dict[tuple[str, str], list[str]] = {}  # names by what one file and what several are called
     for name in names:
         if (_is_photo(name) and name not in made) or _is_hidden(name):
             continue
         low = name.lower()
         kind = (
-            "class maps and cut-outs"
+            ("class map or cut-out", "class maps and cut-outs")
             if name in made
-            else 'raw camera files, to be exported as JPEG, or read after pip install "garmentscope[raw]"'
+            else (f"raw camera file{_RAW}", f"raw camera files{_RAW}")
             if low.endswith(RAW_SUFFIXES)
-            else "videos, whose frames `archive ingest --videos` takes"
+            else (f"video{_VIDEO}", f"videos{_VIDEO}")
             if low.endswith(VIDEO_SUFFIXES)
-            else "packed files, to be unpacked"
+            else ("packed file, to be unpacked", "packed files, to be unpacked")
             if low.endswith(_PACKED)
-            else "tables, to be given as the CSV"
+            else ("table, to be given as the CSV", "tables, to be given as the CSV")
             if is_table(name)
-            else "others"
+            else ("other", "others")
         )
         kinds.setdefault(kind, []).append(name)
     if not kinds:
         return []
     said = "; ".join(
-        f"{len(files):,} {kind} ({listed(sorted(files), _NAMED)})" for kind, files in sorted(kinds.items())
+        f"{len(files):,} {one if len(files) == 1 else several} ({listed(sorted(files), _NAMED)})"
+        for (one, several), files in sorted(kinds.items())
     )
     return [f"Files of {where} that are no photos were passed over: {said}."]
 

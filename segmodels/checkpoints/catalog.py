@@ -16,7 +16,7 @@ import os
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -24,6 +24,7 @@ from segmodels.checkpoints.errors import CheckpointError
 from segmodels.files import read_json
 from segmodels.foreign.formats import name_of, weights_of
 from segmodels.hub.cache import REPOSITORY_PREFIX, HubAddress, Pulled, list_pulled
+from segmodels.sentences import listed
 from segmodels.settings import read_settings
 
 if TYPE_CHECKING:
@@ -76,12 +77,23 @@ class CatalogEntry:
             from the `hub`.
         folder: Folder that holds the files of the checkpoint; the file where an ONNX file was named.
         revision: Commit on the Hub; empty for other sources.
+        hidden: Folders of other checkpoints of this name, which are not used.
     """
 
     name: str
     source: Literal["folder", "embedded", "hub"]
     folder: Path
     revision: str = ""
+    hidden: tuple[Path, ...] = ()
+
+    @property
+    def replaces(self) -> str:
+        """A sentence on the other checkpoints of this name; empty if there are none."""
+        own = [folder for folder in self.hidden if folder.parent != EMBEDDED]
+        if not own:
+            return "It is used in place of the model of this name that ships with Garmentscope." if self.hidden else ""
+        which = "Another checkpoint of this name is" if len(own) == 1 else "Other checkpoints of this name are"
+        return f"{which} not used: {listed(list(map(str, own)))}. Rename the folder to use both."
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +143,12 @@ def list_checkpoints() -> list[CatalogEntry]:
     places: list[tuple[Literal["folder", "embedded"], Path]] = [("folder", each) for each in read_settings().models]
     places.append(("embedded", EMBEDDED))
     found: dict[str, CatalogEntry] = {}
+
+    def add(entry: CatalogEntry) -> None:
+        first = found.setdefault(entry.name, entry)
+        if first.folder != entry.folder:
+            found[entry.name] = replace(first, hidden=(*first.hidden, entry.folder))
+
     for source, place in places:
         for folder in _inside(place, "[!.]*/"):  # a hidden folder is an interrupted save
             try:
@@ -140,10 +158,10 @@ def list_checkpoints() -> list[CatalogEntry]:
             except OSError:  # a folder that may not be read
                 continue
             if described or any(each.suffix == ".onnx" for each in weights_of(folder)):
-                found.setdefault(folder.name, CatalogEntry(folder.name, source, folder))
+                add(CatalogEntry(folder.name, source, folder))
     if owner := hub_owner():
         for name, pulled in list_pulled(owner).items():
-            found.setdefault(name, CatalogEntry(name, "hub", pulled.folder, pulled.revision))
+            add(CatalogEntry(name, "hub", pulled.folder, pulled.revision))
     return sorted(found.values(), key=lambda entry: entry.name)
 
 

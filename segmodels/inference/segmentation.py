@@ -216,14 +216,16 @@ class Segmentation:
             upright=False,
         )
 
-    def to_json(self, photo: str = "") -> dict[str, Any]:
+    def to_json(self, photo: str = "", photo_id: str = "") -> dict[str, Any]:
         """All but the pixels, with the keys of the command line's JSON.
 
         Args:
             photo: File name of the photo.
+            photo_id: SHA-256 of the photo's file in hex digits, as in archives; the key is left out without one.
         """
         return {
             "photo": photo,
+            **({"photo_id": photo_id} if photo_id else {}),
             "model": self.model,
             "revision": self.revision,
             "taxonomy": self.taxonomy.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -71,6 +72,62 @@ def test_problems_and_answers_that_are_none() -> None:
     assert str(known.value) == 'There is no model "x".' and known.value.problem == problem
     with answered(lambda request: httpx2.Response(502, text="<html>")) as client, pytest.raises(ApiError, match="502"):
         client.models()
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (httpx2.ConnectError("Connection refused"), "http://server/api/v1/ does not answer: Connection refused."),
+        (httpx2.ReadTimeout("timed out"), "did not answer in time"),
+        (httpx2.UnsupportedProtocol("no protocol"), "Give one such as http://localhost:8501."),
+    ],
+)
+def test_a_server_that_does_not_answer(error: httpx2.TransportError, sentence: str) -> None:
+    """httpx's own errors came out, which `except GarmentscopeError` does not catch."""
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        raise error
+
+    with answered(answer) as client, pytest.raises(ApiError, match=re.escape(sentence)):
+        client.segment(b"photo")
+
+
+def test_another_server(slept: list[float]) -> None:
+    with answered(lambda request: httpx2.Response(200, text="<html>")) as client, pytest.raises(ApiError, match="not"):
+        client.models()
+    with answered(lambda request: httpx2.Response(500, json=["no"])) as client, pytest.raises(ApiError, match="500"):
+        client.models()
+    codes = iter([429, 200])
+    dated = {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}
+    with answered(lambda request: httpx2.Response(next(codes), headers=dated, json=[])) as client:
+        assert client.models() == [] and slept == [1.0]
+
+
+def test_names_and_tokens_of_any_letters() -> None:
+    """`#` ended the path, so that a table of `a#b` was what archive `a` holds."""
+    asked: list[httpx2.Request] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request)
+        return httpx2.Response(200, json={"id": "7", "phase": "done"})
+
+    with answered(answer, "gs_\u00e4\n") as client:
+        client.table("a#b?c/d", "shares")
+        client.add_photos("a#b", [("look.jpg", b"photo"), ("tags.csv", b"file_name")])
+    assert [each.url.raw_path for each in asked] == [
+        b"/api/v1/archives/a%23b%3Fc%2Fd/shares",
+        b"/api/v1/archives/a%23b/photos",
+    ]
+    assert dict(asked[0].headers.raw)[b"Authorization"].decode() == "Bearer gs_\u00e4"
+    assert b'filename="look.jpg"' in asked[1].read() and b'filename="tags.csv"' in asked[1].read()
+    assert b"masks" not in asked[1].read()
+
+
+def test_nothing_to_send() -> None:
+    with answered(lambda request: httpx2.Response(500)) as client:
+        assert client.segment_all([]) == []
+        with pytest.raises(ApiError, match="no photo to add"):
+            client.add_photos("spring", [])
 
 
 def test_it_waits_for_a_job(slept: list[float]) -> None:

@@ -543,7 +543,7 @@ def test_a_full_disk_leaves_whole_files_and_says_so(
     assert segment(photos / "one.jpg", "--out", out) == 0
     before = contents(out)
     monkeypatch.setattr(Path, "write_bytes", fail)
-    assert segment(photos, "--out", out, "--again") == 1
+    assert segment(photos, "--out", out, "--again", "--export", "coco") == 1
     error = capsys.readouterr().err
     assert f"No space is left in {out} for the results of {photos / 'one.jpg'}." in error and "Errno" not in error
     assert {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()} == {"one.png", "one.json"}

@@ -1,5 +1,6 @@
 """Files written at one go."""
 
+import errno
 import os
 import threading
 from pathlib import Path
@@ -47,6 +48,16 @@ def test_a_file_takes_the_place_of_another_when_the_block_ends(tmp_path: Path) -
         assert path.read_bytes() == b"old" and part.parent == tmp_path
     assert path.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("named", ["", "the part file", "another"])
+def test_an_error_of_the_disk_names_the_file_that_was_to_be(tmp_path: Path, named: str) -> None:
+    """A write to a full disk names no file, and one that may not be made is a name that nobody knows."""
+    path = tmp_path / "weights.bin"
+    with pytest.raises(OSError) as found, replacing(path) as part:
+        names = {"": None, "the part file": str(part), "another": "/photos/a.jpg"}
+        raise OSError(errno.ENOSPC, "No space left on device", names[named])
+    assert found.value.filename == ("/photos/a.jpg" if named == "another" else str(path))
 
 
 def test_nothing_is_left_of_a_file_whose_block_fails(tmp_path: Path) -> None:

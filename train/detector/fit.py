@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -493,7 +494,13 @@ def _read_state(out: Path) -> dict[str, Any] | None:
 
 
 def _write_state(out: Path, state: Mapping[str, Any]) -> None:
-    """Writes the resume file, so that it is whole or the one before."""
+    """Writes the resume file, so that it is whole or the one before.
+
+    Raises:
+        OSError: If it cannot be written; `torch.save` to a full disk raises a RuntimeError that does not say so.
+    """
+    saved = io.BytesIO()
+    torch.save(state, saved)
     out.mkdir(parents=True, exist_ok=True)
     with replacing(out / _RESUME) as part:
-        torch.save(state, part)
+        part.write_bytes(saved.getbuffer())

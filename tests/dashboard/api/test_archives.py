@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import time
@@ -19,6 +20,7 @@ from starlette.testclient import TestClient
 from dashboard.api import archives
 from dashboard.api.limits import Limits
 from dashboard.archive import jobs as archive_jobs
+from dashboard.archive import spool
 from dashboard.trends.moves import GARMENTS, line_section, things
 from dashboard.trends.section import Question, Section
 from dashboard.trends.together import matrix_section
@@ -26,6 +28,7 @@ from dashboard.trends.worn import share_section
 from segmodels.archive.alert_rules import Rule
 from segmodels.archive.alerts import add_rule
 from segmodels.archive.facts import Facts, View
+from segmodels.archive.place import Place
 from segmodels.archive.rows import photo_id
 from segmodels.archive.store import Archive, ArchiveError
 from segmodels.archive.synthetic import make_archive
@@ -112,7 +115,7 @@ def test_a_share_counted_by_hand(named: TestClient, looks: Path) -> None:
 
 
 def test_photos_behind_a_number(named: TestClient, facts: Facts) -> None:
-    answer = named.get("/archives/looks/photos?worn=Hat&not_worn=Coat&count=raw&limit=5").json()
+    answer = named.get("/archives/looks/photos?worn=Hat,%20Hat&not_worn=Coat&count=raw&limit=5").json()
     assert len(answer["photos"]) == 5 < answer["outfits"]
     days = [row["day"] for row in answer["photos"]]
     assert days == sorted(days, reverse=True) and pd.Timestamp(days[0]).date().isoformat() == days[0]
@@ -289,6 +292,53 @@ def test_what_cannot_be_added(client: TestClient, photo: Make) -> None:
     shipped = client.delete(f"/archives/ccp/photos/{'a' * 64}")
     assert "comes with the app" in refusal(shipped, 409, "conflict")
     assert "photo_id" in refusal(client.delete("/archives/ccp/photos/a"), 422, "invalid-request")
+
+
+def test_a_full_disk(client: TestClient, photo: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that could write nothing had added a photo, and why it failed stood in the log alone."""
+    full = OSError(errno.ENOSPC, "No space left on device")
+
+    def fail(*_: object, **about: object) -> None:
+        raise full
+
+    def fill(place: Place, path: Path) -> Any:
+        return fail() if path.suffix == ".parquet" else writing(place, path)
+
+    writing = Place._writing_local
+    with monkeypatch.context() as patch:
+        patch.setattr(Place, "_writing_local", fill)
+        job = ended(client, add(client, ("a.png", photo(0))))
+        patch.setattr(Place, "_writing_local", fail)
+        said = refusal(add(client, ("a.png", photo(0)), name="autumn"), 503, "unavailable")
+    assert said == "No space is left on the server. Free some, and try again."
+    assert (job["phase"], job["added"]) == ("failed", 0)
+    assert job["message"].startswith("No space is left on the server for spring. What was written before is kept")
+    with monkeypatch.context() as patch:
+        patch.setattr(spool, "save", fail)
+        said = refusal(add(client, ("a.png", photo(0))), 503, "unavailable")
+    assert said == "The photos cannot be kept until they are added: No space left on device. Free some space."
+    assert ended(client, add(client, ("a.png", photo(0))))["added"] == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "fields", "sentence"),
+    [
+        ("?model=tiny", {}, "There is no parameter 'model'."),
+        ("", {"modle": "tiny"}, "There is no field 'modle'. There are files, and model, one_row_a_product."),
+        ("", {"files": "look.jpg"}, "The field files is text. Send a file, as curl does with -F files=@outfit.jpg."),
+        ("", {"one_row_a_product": "maybe"}, "one_row_a_product is true or false, not 'maybe'."),
+    ],
+)
+def test_what_has_no_effect_is_named(
+    client: TestClient, photo: Make, query: str, fields: dict[str, str], sentence: str
+) -> None:
+    """Photos went into the archive by the default model, although another one was asked for."""
+    sent: list[tuple[str, Any]] = [
+        ("files", ("a.png", photo(0))),
+        *((key, (None, text)) for key, text in fields.items()),
+    ]
+    said = refusal(client.post(f"/archives/spring/photos{query}", files=sent), 422, "invalid-request")
+    assert said.startswith(sentence)
 
 
 def test_a_zip_bomb_meets_the_guard_of_the_page(client: TestClient) -> None:

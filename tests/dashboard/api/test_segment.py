@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 
 from dashboard.api import waiting
 from dashboard.api.limits import Limits
+from segmodels.archive.rows import photo_id
 from segmodels.fetch import Fetched, FetchError
 from segmodels.inference.segmentation import Segmentation
 from segmodels.inference.segmenter import Segmenter
@@ -33,19 +34,19 @@ def found(segmenter: Segmenter, photo: Make) -> Segmentation:
     return segmenter.segment(photo(0))
 
 
-def like(answer: dict[str, Any], found: Segmentation, name: str) -> bool:
+def like(answer: dict[str, Any], found: Segmentation, name: str, data: bytes) -> bool:
     """Whether an answer is the command line's JSON, but for the time."""
-    return answer | {"seconds": 0} == found.to_json(name) | {"seconds": 0}
+    return answer | {"seconds": 0} == found.to_json(name, photo_id(data)) | {"seconds": 0}
 
 
 def test_the_answer_is_the_command_lines(client: TestClient, photo: Make, found: Segmentation) -> None:
     options = {"model": "tiny"}
     form = client.post("/segment", files={"photo": ("a.png", photo(0))}, data=options)
-    assert form.status_code == 200 and like(form.json(), found, "a.png") and form.json()["garments"]
+    assert form.status_code == 200 and like(form.json(), found, "a.png", photo(0)) and form.json()["garments"]
     raw = client.post(
-        "/segment", content=photo(0), headers={"Content-Type": "image/png"}, params=options | {"name": "b"}
+        "/segment", content=photo(0), headers={"Content-Type": "image/png"}, params=options | {"name": "street/b"}
     )
-    assert raw.status_code == 200 and like(raw.json(), found, "b")
+    assert raw.status_code == 200 and like(raw.json(), found, "b", photo(0))
 
 
 def test_several_photos_and_one_that_is_none(client: TestClient, photo: Make, found: Segmentation) -> None:
@@ -54,8 +55,10 @@ def test_several_photos_and_one_that_is_none(client: TestClient, photo: Make, fo
         ("photos", ("notes.txt", b"no photo")),
         ("photos", ("../c.png", photo(1))),
     ]
+    files.append(("photos", ("empty.png", b"")))
     results = client.post("/segment", files=files, data={"model": "tiny"}).json()["results"]
-    assert like(results[0], found, "a.png") and results[2]["photo"] == "c.png"
+    assert results[3]["problem"]["detail"].startswith("empty.png is empty")
+    assert like(results[0], found, "a.png", photo(0)) and results[2]["photo"] == "c.png"
     assert results[1]["photo"] == "notes.txt" and results[1]["problem"]["type"] == "/api/v1/problems/unreadable-photo"
     assert results[1]["problem"]["detail"].startswith("notes.txt is text, not a photo.")
 
@@ -167,9 +170,15 @@ def test_photos_by_their_address(
         return Fetched("look.png", photo(0), url)
 
     monkeypatch.setattr(waiting, "fetch", fetch)
-    assert like(client.post("/segment?model=tiny", json={"url": "https://example.org/a"}).json(), found, "look.png")
-    several = client.post("/segment?model=tiny", json={"urls": ["https://example.org/a"]}).json()["results"]
-    assert len(several) == 1 and like(several[0], found, "look.png")
+    assert like(
+        client.post("/segment?model=tiny", json={"url": "https://example.org/a"}).json(), found, "look.png", photo(0)
+    )
+    wanted = {"urls": ["https://example.org/a"], "model": "tiny", "masks": "png"}
+    (several,) = client.post("/segment?model=none", json=wanted).json()["results"]
+    assert several.pop("class_map") and like(several, found, "look.png", photo(0))
+    for more, sentence in ({"mask": "png"}, "mask: Extra"), ({"masks": "svg"}, "masks: Input"):
+        refused = client.post("/segment", json={"url": "https://example.org/a"} | more)
+        assert sentence in refusal(refused, 422, "invalid-request")
     missing = client.post("/segment?model=tiny", json={"url": "https://example.org/missing"})
     assert refusal(missing, 422, "unreachable-photo") == "example.org answers with 404 Not Found."
 
@@ -207,3 +216,13 @@ def test_a_parameter_that_is_none_is_named(client: TestClient, photo: Make) -> N
     assert answer.json()["detail"] == "There is no parameter 'mask'. There are masks, model, name."
     answer = client.post("/segment", files={"photo": photo(0)}, data={"mask": "rle"})
     assert answer.json()["detail"] == "There is no field 'mask'. There are photo or photos, and model, masks."
+
+
+def test_a_photo_that_is_sent_as_text_or_not_at_all(client: TestClient) -> None:
+    """`curl -F photo=outfit.jpg`, without @, was told that there is no field photo."""
+    for field in ("photo", "photos"):
+        text = client.post("/segment", files={field: (None, "outfit.jpg")})
+        assert f"-F {field}=@outfit.jpg" in refusal(text, 422, "invalid-request")
+    part = b'--x\r\nContent-Disposition: form-data; name="photo"; filename=""\r\n\r\n\r\n--x--\r\n'
+    nothing = client.post("/segment", content=part, headers={"Content-Type": "multipart/form-data; boundary=x"})
+    assert "no photo" in refusal(nothing, 422, "invalid-request")

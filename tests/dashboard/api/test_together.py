@@ -51,7 +51,7 @@ def ask(four: Four, photos: Sequence[bytes]) -> list[Any]:
         futures = [
             future
             for ticket, some in halves
-            for future in together.submit(ticket, four, some, lambda found, name: (name, found.class_map))  # type: ignore[arg-type]
+            for future in together.submit(ticket, four, some, lambda found, sent: (sent.name, found.class_map))  # type: ignore[arg-type]
         ]
         gate.set()
         found = [future.exception(WAIT) or future.result() for future in futures]

@@ -1,6 +1,7 @@
 """What files that arrive together mean, for the Archive page and the HTTP API alike."""
 
 import io
+import json
 import zipfile
 
 import pytest
@@ -44,6 +45,15 @@ def test_photos_tables_and_feeds(
     assert (len(intake.found.sources), intake.feed is not None) == (photos, is_feed)
     assert (len(metadata.entries) if metadata else None) == rows
     assert intake.is_empty == (photos == 0)
+
+
+def test_results_of_segment_are_no_feeds_and_no_photos() -> None:
+    """Two of them were "two tables or feeds", and one was a feed, so that nothing of the folder was added."""
+    keys = dict.fromkeys(("photo", "model", "taxonomy", "people", "garments"), "")
+    listing = json.dumps(keys | {"width": 6, "height": 4}).encode()
+    intake = sort_files([PHOTO, ("a.json", listing), ("b.json", listing), DATES])
+    assert [each.name for each in intake.found.sources] == ["a.jpg"] and intake.table == DATES
+    assert intake.found.notes == ["Files of the upload that are no photos were passed over: 2 others (a.json, b.json)."]
 
 
 def test_reading_again_with_another_order() -> None:

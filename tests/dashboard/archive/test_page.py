@@ -263,7 +263,7 @@ def test_a_csv_in_the_zip_is_used_and_the_rest_listed(opened: Callable[[], AppTe
     files = {"a.jpg": jpeg(1), "looks.csv": b"photo,market\na.jpg,Milan\n", "b.mov": b"film"}
     page = add(opened(), {"looks.zip": packed(files)})
     assert "1 photo added" in said(page)
-    assert "1 videos, whose frames" in said(page)
+    assert "1 video, whose frames" in said(page)
     assert rows_of(Archive(cache / "My photos"))["tags"].iloc[0] == {"market": "Milan"}
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dashboard.compare import agreement
 from dashboard.compare.agreement import (
     Comparison,
     Finding,
@@ -186,6 +187,17 @@ def test_the_picture_shows_every_overlay_and_the_map() -> None:
     tint = np.rint(200 * 0.45 + 0.55 * OUTFIT_15.palette[COAT])
     assert (np.abs(shown - tint).max(axis=2) <= 2).sum() == pytest.approx(40 * 30, abs=80)  # of fpn's coat alone
     assert shown.shape[1] > 3 * 240
+
+
+def test_the_picture_writes_names_in_any_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names that Pillow's own font lacks were boxes, and a long one ran out of the picture."""
+    written: dict[str, int] = {}
+    monkeypatch.setattr(agreement, "write_line", lambda draw, at, text, size, ink, width: written.update({text: width}))
+    pair = [finding(model, slice(0, 40), name="Пальто.jpg") for model in ("fpn", "unet")]
+    with Image.open(io.BytesIO(comparison_picture(Comparison(tuple(pair))))) as image:
+        footer = next(text for text in written if text.startswith("Пальто.jpg; revisions: "))
+        assert written[footer] < image.width
+    assert all(width > 0 for width in written.values())
 
 
 def test_a_link_names_models_once_and_those_there_are() -> None:

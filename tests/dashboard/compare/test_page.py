@@ -146,6 +146,14 @@ def test_a_model_that_cannot_be_loaded_is_a_card_and_the_others_go_on(page: AppT
     assert [model for _, model in state(page).findings] == ["fpn", "tiny"]
 
 
+def test_what_one_model_found_has_no_map_and_no_agreement(page: AppTest) -> None:
+    """The place of the map was empty, and the map and the agreement could be downloaded, empty too."""
+    opened(page, "fpn,torn")
+    labels = [each.proto.label for each in page.get("download_button")]
+    assert "What each model found" in [each.value for each in page.subheader]
+    assert "Table (CSV)" in labels and not any("map" in each or "Agreement" in each for each in labels)
+
+
 def test_models_of_other_classes_are_left_out(
     page: AppTest, more_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,6 +101,11 @@ def test_a_link_to_photos_that_no_model_has(page: AppTest) -> None:
     assert "No model was measured on the moon" in said(page) and box(page, "Measured on").value == LABEL
 
 
+def test_a_link_whose_photos_are_left_empty_names_none(page: AppTest) -> None:
+    opened(page, on="")
+    assert "No model was measured" not in said(page) and box(page, "Measured on").value == LABEL
+
+
 def test_other_photos_are_another_ranking(page: AppTest) -> None:
     opened(page, models="sharp,fpn")
     box(page, "Measured on").select("Clothing Co-Parsing, ccp_test.txt (101 photos)").run()
@@ -188,7 +193,9 @@ def test_bad_files_are_a_sentence_each_and_the_rest_works(
     write_model(tmp_path / "silent", None)
     monkeypatch.setenv("GARMENTSCOPE_MODELS", str(tmp_path))
     opened(page, models="good,blind,other")
-    assert "torn: metrics.json is damaged" in said(page) and "Its scores are left out. Evaluate it again." in said(page)
+    assert "torn: metrics.json is damaged" in said(
+        page
+    ) and "Its scores are left out. Remove the file, and evaluate" in said(page)
     assert "odd: evaluation 1 in metrics.json cannot be used" in said(page)
     assert "odd: the learning curve" in said(page)
     assert "Not measured there: fpn, odd, silent, torn." in said(page)

@@ -205,17 +205,23 @@ def _unmeasured(found: Sheet, entries: dict[str, Any]) -> tuple[Offer, Any]:
         ("model.safetensors", None, "model.safetensors is missing. Get the checkpoint again."),
         ("model.safetensors", b"cut off", "model.safetensors is damaged. Get the checkpoint again."),
         ("config.json", b"{", "config.json is damaged"),
+        ("metrics.json", b"[1,", "metrics.json is damaged"),
+        ("calibration.json", b"{", "calibration.json is damaged"),
+        ("kinds.json", b"{", "kinds.json is damaged"),
+        ("embedding.safetensors", b"cut off", "embedding.safetensors is damaged"),
     ],
 )
 def test_files_that_are_no_good(sheet: Make, file: str, content: bytes | None, sentence: str) -> None:
+    """Each of these files keeps the checkpoint from being loaded, and the card says so before anybody uses it."""
     folder = sheet("hub").folder
     assert folder
-    (folder / file).unlink()
+    (folder / file).unlink(missing_ok=True)
     if content is not None:
         (folder / file).write_bytes(content)
     entry = CatalogEntry("fpn", "hub", folder, COMMIT)
-    found = describe(Offer("fpn", entry, on_hub()), read_model("fpn", folder))
+    found = describe(Offer("fpn", entry, on_hub()), read_model("fpn", folder), revision="0123456789ab")
     assert found.obstacle.startswith(sentence) and not found.usable and found.pull == "Pull again"
+    assert found.measured == ("" if file == "metrics.json" else "Not measured, so there are no scores.")
 
 
 def test_no_scores_are_said_to_be_none(tmp_path: Path) -> None:
@@ -281,4 +287,4 @@ def test_how_a_model_counts(sheet: Make, tmp_path: Path) -> None:
         "on average, without the calibration 8.4."
     )
     (found.folder / "calibration.json").write_text("{")
-    assert "is damaged" in describe(Offer("fpn", entry), read_model("fpn", found.folder)).counts
+    assert "is damaged" in describe(Offer("fpn", entry), read_model("fpn", found.folder)).obstacle

@@ -26,6 +26,7 @@ from dashboard.shared.analysed import (
     heading,
     write_zip,
 )
+from dashboard.shared.photo_file import file_digest
 from segmodels.checkpoints.catalog import load_segmenter
 from segmodels.inference.kinds import Kind
 from segmodels.inference.segmentation import Person, Segmentation, measure
@@ -289,3 +290,13 @@ def test_no_cell_of_the_csv_runs_as_a_formula() -> None:
     evil = replace(pair, photo=replace(pair.photo, name=name))
     rows = list(csv.DictReader(io.StringIO(as_csv([evil]).decode())))
     assert {row["photo"] for row in rows} == {f"'{name}"}
+    assert {row["photo_id"] for row in rows} == {file_digest(pair.photo.data)} == {pair.listing["photo_id"]}
+
+
+def test_every_system_can_unpack_the_zip() -> None:
+    """A folder of the ZIP was called as the photo is, and Windows forbids `|`, `\\` and a space at the end."""
+    pair = two_people()
+    evil = [replace(pair, photo=replace(pair.photo, name=name)) for name in ("a|b.jpg", "..\\..\\x.jpg", "last .jpg")]
+    with zipfile.ZipFile(packed(evil)) as archive:
+        folders = {name.partition("/")[0] for name in archive.namelist() if "/" in name}
+    assert folders == {"annotations", "001-a_b", "002-.._.._x", "003-last"}

@@ -241,13 +241,14 @@ def test_back_goes_to_the_view_and_then_the_page_before(page: Page) -> None:
     page.go_forward()
     behind(page, "Hat with Coat", 10)
 
-    page.get_by_role("link", name="Dataset").click()
-    expect(page.get_by_role("heading", name="Dataset", level=1)).to_be_visible()
+    page.get_by_role("link", name="Evaluation").click()
+    expect(page.get_by_role("heading", name="Evaluation", level=1)).to_be_visible()
+    page.wait_for_url("**/evaluation?models=*&on=*")  # both at once: Evaluation is one entry to which Back leads
     settle(page)
     page.get_by_role("link", name="Trends").click()
     expect(page.locator(".photo-cards")).to_be_visible(timeout=WAIT)
     settle(page)
     page.go_back()
-    expect(page.get_by_role("heading", name="Dataset", level=1)).to_be_visible()
+    expect(page.get_by_role("heading", name="Evaluation", level=1)).to_be_visible()
     page.go_back()
     behind(page, "Hat with Coat", 10)

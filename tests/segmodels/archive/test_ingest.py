@@ -449,7 +449,7 @@ def test_a_full_disk_is_a_sentence_and_what_is_in_stays(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "open", fill)
-        with pytest.raises(ArchiveError, match="No space is left in .*run the same command again"):
+        with pytest.raises(ArchiveError, match="No space is left in .*do the same again"):
             take(folder)
     assert len(rows_of(archive)) == 2
     assert not list(parts_of(archive)[0].parent.glob("*.unfinished"))

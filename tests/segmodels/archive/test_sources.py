@@ -54,9 +54,9 @@ def test_a_zip_with_its_own_csv_uses_it_and_lists_the_rest(monkeypatch: pytest.M
     assert names_of(found) == ["a.jpg"]
     assert [table.name for table in found.tables] == ["looks.csv"]
     assert found.notes == [
-        "Files of looks.zip that are no photos were passed over: 1 packed files, to be unpacked "
-        "(inner.zip); 1 raw camera files, to be exported as JPEG, or read after pip install "
-        '"garmentscope[raw]" (b.nef); 1 videos, whose frames `archive ingest --videos` takes (c.mov).'
+        "Files of looks.zip that are no photos were passed over: 1 packed file, to be unpacked "
+        "(inner.zip); 1 raw camera file, to be exported as JPEG, or read after pip install "
+        '"garmentscope[raw]" (b.nef); 1 video, whose frames `archive ingest --videos` takes (c.mov).'
     ]
     metadata = read_tables(found)
     assert metadata and join(metadata, names_of(found)).entries["a.jpg"].tags == {"market": "Milan"}
@@ -111,7 +111,7 @@ def test_a_csv_in_a_folder_is_said_and_not_used(tmp_path: Path) -> None:
     (tmp_path / "looks.csv").write_bytes(CSV)
     found = find_sources(tmp_path)
     assert names_of(found) == ["sub/a.jpg"] and found.tables == []
-    assert "1 tables, to be given as the CSV (looks.csv)" in found.notes[0]
+    assert "1 table, to be given as the CSV (looks.csv)" in found.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_a_bucket_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         assert names_of(found) == ["a.jpg", "spring/b.JPG"]
         assert found.sources[1].read() == b"spring/b.JPG"
         assert found.sources[1].location == place.location
-        assert "1 tables" in found.notes[0]
+        assert "1 table, to" in found.notes[0]
 
 
 def test_members_that_cannot_be_unpacked_are_sentences_whatever_python_raises() -> None:
@@ -314,9 +314,9 @@ def test_class_maps_of_earlier_runs_are_no_photos_and_said(tmp_path: Path, monke
         place = Place("bucket/looks", s3_client(port))
         for name, data in files.items():
             place.write(name, data)
-        found = [find_sources(tmp_path), from_zip(packed(files), "looks.zip")]
+        found = [find_sources(tmp_path), from_zip(packed(files), "looks.zip"), from_uploads(files.items())]
         monkeypatch.setattr(sources, "Place", lambda location: place)
         found.append(find_sources("s3://bucket/looks"))
     for each in found:
         assert names_of(each) == watched == ["a.jpg", "out/b.png"]
-        assert "1 class maps and cut-outs (out/a.png); 1 others (out/a.json)" in each.notes[0]
+        assert "1 class map or cut-out (out/a.png); 1 other (out/a.json)" in each.notes[0]

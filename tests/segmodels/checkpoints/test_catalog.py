@@ -54,7 +54,11 @@ def test_the_environment_goes_before_the_embedded(models: Path, embedded: Path) 
     shutil.copytree(models / "tiny", embedded / "fpn")
     assert list_checkpoints() == [
         CatalogEntry("fpn", "embedded", embedded / "fpn"),
-        CatalogEntry("tiny", "folder", models / "tiny"),
+        CatalogEntry("tiny", "folder", models / "tiny", hidden=(embedded / "tiny",)),
+    ]
+    assert [each.replaces.partition(" that")[0] for each in list_checkpoints()] == [
+        "",
+        "It is used in place of the model of this name",
     ]
     (embedded / "tiny" / "config.json").write_text("damaged")
     assert load_segmenter("tiny").checkpoint.name == "tiny"
@@ -72,7 +76,11 @@ def test_the_first_folder_of_the_environment_wins(
     save_checkpoint(tmp_path / "mine" / "tiny", config(height=32, width=32), random_fpn)
     folders = [tmp_path / "nowhere", tmp_path / "mine", models]
     monkeypatch.setenv("GARMENTSCOPE_MODELS", os.pathsep.join(["", *map(str, folders)]))
-    assert list_checkpoints() == [CatalogEntry("tiny", "folder", tmp_path / "mine" / "tiny")]
+    (found,) = list_checkpoints()
+    assert found == CatalogEntry("tiny", "folder", tmp_path / "mine" / "tiny", hidden=(models / "tiny",))
+    assert found.replaces == (
+        f"Another checkpoint of this name is not used: {models / 'tiny'}. Rename the folder to use both."
+    )
     assert load_segmenter("tiny").checkpoint.config.height == 32
 
 

@@ -145,6 +145,22 @@ def made_flatlays(folder: Path) -> FlatLays:
     return read_flatlays(folder)
 
 
+def test_a_resume_file_that_does_not_fit_on_the_disk_is_an_error_of_the_disk(tmp_path: Path) -> None:
+    """PyTorch's own error, "unexpected pos 704 vs 598", went on as a traceback."""
+    resource = pytest.importorskip("resource")
+    module._write_state(tmp_path, {"epoch": 1})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        with pytest.raises(OSError) as found:
+            module._write_state(tmp_path, {"epoch": 2, "weights": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert found.value.filename == str(tmp_path / module._RESUME)
+    assert [path.name for path in tmp_path.iterdir()] == [module._RESUME], "the one before"
+    assert torch.load(tmp_path / module._RESUME, weights_only=True) == {"epoch": 1}
+
+
 def test_a_detector_learns_from_flat_lays_too(root: Path, tmp_path: Path) -> None:
     made_flatlays(tmp_path / "lying")
     (tmp_path / "masks").mkdir()

@@ -1,13 +1,13 @@
-"""A font for a line of a picture: Pillow's own, or one of this machine where that lacks letters."""
+"""Lines of text in pictures: in Pillow's own font, or in one of this machine where that lacks letters."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from PIL import ImageFont
+from PIL import ImageDraw, ImageFont
 
-__all__ = ["Font", "font_for", "letters_without_font"]
+__all__ = ["Font", "font_for", "letters_without_font", "write_line"]
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -38,6 +38,28 @@ def font_for(text: str, size: int) -> Font:
         if not lacking:
             break
     return best
+
+
+def write_line(
+    draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, ink: str | tuple[int, int, int], width: int
+) -> None:
+    """Draws a line of text; what is wider than its place ends in dots.
+
+    Args:
+        draw: Picture to draw on.
+        at: Left and top of the line, in pixels.
+        text: The text.
+        size: Size of the letters, in pixels.
+        ink: Colour of the letters.
+        width: Width of the place, in pixels.
+    """
+    text = " ".join(text.split())
+    font = font_for(text, size)
+    if draw.textlength(text, font) > width:
+        while text and draw.textlength(f"{text}…", font) > width:
+            text = text[:-1]
+        text += "…"
+    draw.text(at, text, ink, font)
 
 
 def letters_without_font(texts: Iterable[str]) -> list[str]:

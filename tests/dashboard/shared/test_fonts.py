@@ -5,8 +5,8 @@ from pathlib import Path
 import matplotlib
 import pytest
 
-from dashboard.trends import fonts
-from dashboard.trends.fonts import font_for, letters_without_font
+from dashboard.shared import fonts
+from dashboard.shared.fonts import font_for, letters_without_font
 
 DEJAVU = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
 
