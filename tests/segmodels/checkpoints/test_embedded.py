@@ -22,6 +22,7 @@ RIVALS = (
     "fcn",
     "fpn_rivals",
     "linknet",
+    "pspnet",
     "unet",
 )  # by own/rivals; the others of the nine are by own/compare as yet
 JUDGED = sorted(folder.parent.name for folder in EMBEDDED.glob(f"*/{EVIDENCE_FILE}"))
