@@ -249,9 +249,8 @@ def _result(
     if masks == "png":
         listing["class_map"] = base64.b64encode(found.class_map_png()).decode("ascii")
     elif masks != "none":
-        outlined = to_coco([(photo.name, found)], polygons=masks == "polygons")[
-            "annotations"
-        ]  # the garments come first
+        coco = to_coco([(photo.name, found)], polygons=masks == "polygons")
+        outlined = coco["annotations"]  # the garments come first
         for garment, region in zip(listing["garments"], outlined, strict=False):
             garment["segmentation"] = region["segmentation"]
     return listing
