@@ -166,9 +166,8 @@ def _use(model: str) -> None:
 
 def _choose_photo() -> None:
     """Which of several photos is shown."""
-    if state.shown not in state.photos:
-        state.shown = next(iter(state.photos))
-    choose_photo({key: done.name for key, done in state.photos.items()}, state.shown, _show, key="segment-photo")
+    shown = state.shown if state.shown in state.photos else next(iter(state.photos))
+    choose_photo({key: done.name for key, done in state.photos.items()}, shown, _show, key="segment-photo")
 
 
 def _show(digest: str) -> None:

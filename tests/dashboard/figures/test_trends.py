@@ -1,10 +1,13 @@
 """Lines and points of the Trends page: factors of 0, and lines in colours of garments."""
 
+import json
 from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
+from playwright.sync_api import Page
+from plotly.offline import get_plotlyjs
 
 from dashboard.figures import Theme, series
 from dashboard.figures.theme import COLOURS, contrast
@@ -116,6 +119,26 @@ def test_which_colours_need_an_outline() -> None:
 
     assert [outlined(name, "light") for name in ("white", "black", "gray", "red")] == [True, False, False, False]
     assert [outlined(name, "dark") for name in ("white", "black", "gray", "red")] == [False, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("first", "periods", "freq", "shown"),  # a year stands in a line of its own
+    [
+        ("2012-01-01", 42, "MS", ["2012", "2013", "2014", "2015"]),
+        ("2014-01-01", 6, "MS", ["Jan2014", "Feb", "Mar", "Apr", "May", "Jun"]),
+        ("2013-01-01", 8, "QS", ["Jan2013", "Jul", "Jan2014", "Jul"]),
+        ("2014-03-03", 4, "W-MON", ["2 Mar2014", "9 Mar", "16 Mar", "23 Mar"]),
+    ],
+)
+def test_dates_stand_upright_on_a_phone(page: Page, first: str, periods: int, freq: str, shown: list[str]) -> None:
+    rows = over_time(*[(0.5, 0.4, 0.6)] * periods).assign(start=pd.date_range(first, periods=periods, freq=freq))
+    figure = line_figure(rows, {"pair": (LIGHT, "solid")}, "light", axis="Share").update_layout(width=330)
+    page.set_content('<div id="chart"></div>')
+    page.add_script_tag(content=get_plotlyjs())
+    page.evaluate("figure => Plotly.newPlot('chart', figure)", json.loads(figure.to_json()))
+    labels = page.locator(".xtick text")
+    assert labels.all_text_contents() == shown
+    assert not any("rotate(" in html for html in labels.evaluate_all("all => all.map(each => each.outerHTML)"))
 
 
 def test_two_groups_stand_on_their_own_rows_however_these_are_numbered() -> None:

@@ -482,7 +482,23 @@ def test_photos_that_are_done_in_another_order_stay_in_that_of_arrival(
     monkeypatch.setattr(photos, "analyse", analyse)
     upload(page, "a.png", "b.png", "c.png")
     assert [photo.name for photo in state(page).photos.values()] == ["a.png", "b.png", "c.png"]
-    assert state(page).photos[state(page).shown].name == "c.png"
+    assert state(page).photos[state(page).shown].name == "a.png"
+
+
+def test_the_first_of_new_photos_is_shown_and_another_model_leaves_it(tiny_page: AppTest) -> None:
+    page = tiny_page
+
+    def shown() -> str:
+        return state(page).photos[state(page).shown or ""].name
+
+    upload(page, "a.png", "b.png")
+    assert shown() == "a.png"
+    with_portrait(page)
+    assert shown() == "astronaut.png", "what was added last"
+    page.selectbox(key="segment-photo").set_value(list(state(page).photos)[1]).run()
+    assert shown() == "b.png"
+    page.selectbox(key="segment-model").set_value("blank").run()
+    assert [photo.model for photo in state(page).photos.values()] == ["blank"] * 3 and shown() == "b.png"
 
 
 def test_cancel_drops_what_waits_and_keeps_what_is_done(
