@@ -19,6 +19,7 @@ MOST_BYTES, MOST_BYTES_OF_ALL = 25_000_000, 120_000_000
 SPLITS = Path(__file__).parents[3] / "train" / "splits"
 RIVALS = (
     "atrous",
+    "densenet",
     "fcn",
     "fpn_rivals",
     "linknet",
