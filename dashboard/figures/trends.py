@@ -23,7 +23,7 @@ _POWER = 6  # a logarithmic axis reaches from 1/2**_POWER to 2**_POWER at most
 _MOST_TICKS = 8  # beyond which every second one is left out
 _ZERO = 1e-9  # factor that rounding made of 0
 _SEEN_FROM = 3.0  # contrast with the ground below which a line has an outline
-_TICKS = [  # labels below each other, so that a phone's width holds them upright; a year is said where it begins
+_TICKS = [  # short labels, which stand upright on a phone; the year is in a line below, where it begins
     {"dtickrange": [None, 28 * 24 * 3600 * 1000], "value": "%-d %b\n%Y"},
     {"dtickrange": ["M1", "M6"], "value": "%b\n%Y"},
     {"dtickrange": ["M12", None], "value": "%Y"},
@@ -424,8 +424,8 @@ def _factor_places(factors: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
 def _dates(figure: go.Figure, starts: pd.Series) -> None:
     first, last = pd.Timestamp(starts.min()), pd.Timestamp(starts.max())
     edge = max(pd.Timedelta(days=3), (last - first) * 0.02)
-    figure.update_xaxes(title="First day of the period", range=[first - edge, last + edge], type="date", nticks=7)
-    figure.update_xaxes(tickformatstops=_TICKS)
+    ends = [first - edge, last + edge]
+    figure.update_xaxes(title="First day of the period", range=ends, type="date", nticks=7, tickformatstops=_TICKS)
 
 
 def _finished(figure: go.Figure, theme: Theme, height: int, *, legend: bool, hovermode: str) -> go.Figure:
