@@ -137,14 +137,19 @@ weights: $(READY) ## train the default network, what it is compared with and the
 	$(BIN)/python -m train fit-person --data "$(DATA)" --out runs/person
 	$(BIN)/python -m train fit-person --data "$(DATA)" --start runs/person/checkpoint --epochs 5 --blend 0.7 --out runs/person_groups
 
-architectures: $(READY) ## train and judge all nine, and fpn from random weights, by one small recipe: make architectures DATA=folder
-	@test -n "$(DATA)" || { echo "Name the data set's folder: make architectures DATA=..." >&2; exit 1; }
-	for name in fpn unet linknet pspnet fcn atrous densenet segnet unet_classic fpn_random; do \
-		case $$name in segnet|unet_classic) change='--set arguments={width=0.5}';; \
-			densenet) change='--set arguments={decoder_width=0.5}';; fpn_random) change='--set imagenet=false';; *) change=;; esac; \
-		$(BIN)/python -m train fit own/compare --set architecture=$${name%_random} $$change --data "$(DATA)" --out runs/compare/$$name && \
-		$(BIN)/python -m train evaluate runs/compare/$$name/checkpoint --dataset ccp --data "$(DATA)" --fold 0 \
-			--json runs/compare/$$name/fold0.json --keep || exit 1; \
+architectures: $(READY) ## train and judge all nine by one recipe: make architectures DATA=Clothing Co-Parsing FLATLAY=flat-lays
+	@test -n "$(DATA)" -a -n "$(FLATLAY)" || { echo "Name both folders: make architectures DATA=... FLATLAY=..." >&2; exit 1; }
+	$(BIN)/python -m train pseudo-label fpn --data "$(DATA)" --out runs/pseudo_fpn
+	$(BIN)/python -m train mask-flatlays fpn --data "$(FLATLAY)" --out runs/flatlay_masks_fpn
+	for name in fpn unet linknet pspnet fcn atrous densenet segnet unet_classic; do \
+		case $$name in linknet) change='arguments={wide=true}';; pspnet) change='arguments={dilated=true}';; \
+			fcn) change='arguments={stride=8}';; densenet) change='arguments={decoder_width=0.5}';; \
+			segnet) change='arguments={unpool=true,width=0.5}';; unet_classic) change='arguments={width=0.5}';; *) change='arguments={}';; esac; \
+		case $$name in densenet|segnet) steps='--set batch_size=4 --set learning_rate=3e-3';; unet_classic) steps='--set batch_size=4';; *) steps=;; esac; \
+		$(BIN)/python -m train fit own/rivals --set architecture=$$name --set $$change $$steps --set flatlays="$(FLATLAY)" \
+			--data "$(DATA)" --out runs/rivals/$$name && \
+		$(BIN)/python -m train evaluate runs/rivals/$$name/checkpoint --dataset ccp --data "$(DATA)" --fold 0 \
+			--json runs/rivals/$$name/fold0.json --keep || exit 1; \
 	done
 
 archive: $(READY) ## analyse Clothing Co-Parsing for the archive that ships: make archive DATA=folder

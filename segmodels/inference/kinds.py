@@ -89,6 +89,12 @@ class ClassKinds:
     thresholds: tuple[_Share, ...]
     """Probability of each kind from which it is named where it is the likeliest."""
 
+    largest: _Share = 1.0
+    """Share of the person up to which a garment's kinds are told: no larger ones taught them, such as shoes alone."""
+
+    share_feature: Annotated[int, Field(strict=True, le=-1)] = -1
+    """Place, counted from the end, of the feature that is the log of that share."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Proportion:
@@ -191,12 +197,16 @@ class Kinds:
         digest = sha256()
         for name, known in sorted(self.config.classes.items()):
             digest.update(json.dumps([name, known.names, [round(least, 4) for least in known.thresholds]]).encode())
+            if known.largest < 1:
+                digest.update(json.dumps([round(known.largest, 4), known.share_feature]).encode())
             for values in (self.weights[name], self.biases[name]):
                 digest.update(np.ascontiguousarray(values, np.float32).tobytes())
         return digest.hexdigest()[:12]
 
     def probabilities(self, name: str, features: np.ndarray) -> dict[str, float] | None:
-        """Calibrated probability of each kind of a garment, 0..1; None if its class has no kinds.
+        """Calibrated probability of each kind of a garment, 0..1.
+
+        None if its class has no kinds, or if the garment is a larger part of the person than any that taught them.
 
         Args:
             name: Name of the class.
@@ -212,6 +222,8 @@ class Kinds:
                 f"{KINDS_WEIGHTS} was made for another input size or another network: for {wanted} features of a "
                 f"garment, where {len(features)} come. {_AGAIN}"
             )
+        if known.largest < 1 and np.exp(features[known.share_feature]) > known.largest:
+            return None
         odds = (self.weights[name] @ features + self.biases[name]).astype(np.float64)
         shares = np.exp(odds - odds.max())
         return dict(zip(known.names, (shares / shares.sum()).tolist(), strict=True))
@@ -251,6 +263,8 @@ def read_kinds_config(folder: Path, taxonomy: Taxonomy) -> KindsConfig | None:
             raise KindsError(f"{path} is damaged: the kinds of {name} are not two names or more, each once. {_AGAIN}")
         if len(known.thresholds) != len(known.names):
             raise KindsError(f"{path} is damaged: {name} has not a threshold for each kind. {_AGAIN}")
+        if -known.share_feature > config.features:
+            raise KindsError(f"{path} is damaged: {name} has a share_feature that is not there. {_AGAIN}")
     for each in config.judgements:
         names = config.classes[each.garment].names if each.garment in config.classes else ()
         if len(each.matrix) != len(names) or any(len(row) != len(names) + 1 for row in each.matrix):

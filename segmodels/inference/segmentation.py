@@ -85,7 +85,8 @@ class Garment:
         box: Left, top, width, height in pixels of the photo.
         colours: Dominant colours, the largest share first.
         kind: What it is within its class; None if that is not certain, or the checkpoint has no kinds of the class.
-        kind_probabilities: Calibrated probability of each kind of the class, 0..1; None if the checkpoint has none.
+        kind_probabilities: Calibrated probability of each kind of the class, 0..1; None if the checkpoint has none, or
+            if the garment is a larger part of the person than any that taught it kinds, such as shoes without a wearer.
         embedding: Vector of length 127, one int8 a dimension, near those of garments that look alike; None if the
             checkpoint has none.
     """

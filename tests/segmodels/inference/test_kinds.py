@@ -77,6 +77,19 @@ def test_a_kind_is_named_from_its_own_threshold(skirt: float, named: Kind | None
     assert found == named
 
 
+def test_a_garment_larger_than_those_that_taught_has_no_kind(tmp_path: Path) -> None:
+    own = kinds()
+    known = {"Dress": replace(own.config.classes["Dress"], largest=0.4)}
+    limited = replace(own, config=replace(own.config, classes=known))
+    write_kinds(tmp_path, limited)
+    found = read_kinds(tmp_path, OUTFIT_15, "0123456789ab")
+    assert found is not None and found.config == limited.config
+    assert found.revision == limited.revision != own.revision
+    assert found.probabilities("Dress", np.array([2.0, np.log(0.41)], np.float32)) is None
+    smaller = np.array([2.0, np.log(0.39)], np.float32)
+    assert found.probabilities("Dress", smaller) == own.probabilities("Dress", smaller)
+
+
 def test_far_features_give_certainty_not_an_overflow() -> None:
     assert kinds().probabilities("Dress", np.array([1e6, 0], np.float32)) == {"dress": 0.0, "skirt": 1.0}
 
@@ -128,6 +141,10 @@ def test_kinds_of_other_classes_are_refused(tmp_path: Path) -> None:
         ({"version": 2}, "is of version 2; this Garmentscope reads 1. Update it."),
         ({"version": "1"}, "is damaged: version"),
         ({"classes": {"Dress": {"names": ["dress"], "thresholds": [0.5]}}}, "not two names or more"),
+        (
+            {"classes": {"Dress": {"names": ["dress", "skirt"], "thresholds": [0.5, 0.8], "share_feature": -3}}},
+            "Dress has a share_feature that is not there",
+        ),
         ({"classes": {"Dress": {"names": ["dress", "dress"], "thresholds": [0, 0]}}}, "not two names or more"),
         ({"classes": {"Dress": {"names": ["dress", "skirt"], "thresholds": [0.5]}}}, "not a threshold for each"),
         ({"classes": {"Dress": {"names": ["dress", "skirt"], "thresholds": [0.5, 1.5]}}}, "thresholds.1"),

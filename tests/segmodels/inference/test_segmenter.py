@@ -788,6 +788,11 @@ def test_each_garment_has_the_kind_of_its_own_person(
         (1, "Pants"): None,
     }
     assert sorted(each["kind"]["name"] for each in result.to_coco()["annotations"] if each["kind"]) == ["scarlet"]
+    known = replace(by_redness(count).config.classes["Coat"], largest=0.7, share_feature=2 - len(OUTFIT_15))
+    config = replace(by_redness(count).config, classes={"Coat": known})
+    limited = replace(checkpoint, kinds=replace(by_redness(count), config=config))
+    alone, beside = Segmenter(limited, CPU, detector).segment(photo).garments[:2]
+    assert alone.kind_probabilities is None and beside.kind_probabilities is not None  # all of a person, and a half
     again, found = segmenter.segment_with_garment_features(photo)
     assert [garment.kind for garment in again.garments] == [garment.kind for garment in result.garments]
     assert [len(each) for each in found] == [count] * 3

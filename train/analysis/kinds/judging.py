@@ -64,7 +64,7 @@ def judge(
         own = [sample for sample in samples if sample.garment == garment and sample.kind in known.names]
         if not own:
             continue
-        shares = [kinds.probabilities(garment, sample.features) or {} for sample in own]
+        shares = [kinds.probabilities(garment, sample.features) or dict.fromkeys(known.names, 0.0) for sample in own]
         probabilities = np.array([list(each.values()) for each in shares])
         answers, likeliest = named(probabilities, known.thresholds), probabilities.argmax(axis=1)
         found += judgements_of(garment, known.names, own, likeliest, answers, photos, "held out")
