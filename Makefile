@@ -145,7 +145,8 @@ architectures: $(READY) ## train and judge all nine by one recipe: make architec
 		case $$name in linknet) change='arguments={wide=true}';; pspnet) change='arguments={dilated=true}';; \
 			fcn) change='arguments={stride=8}';; densenet) change='arguments={decoder_width=0.5}';; \
 			segnet) change='arguments={unpool=true,width=0.5}';; unet_classic) change='arguments={width=0.5}';; *) change='arguments={}';; esac; \
-		case $$name in densenet|segnet) steps='--set batch_size=4 --set learning_rate=3e-3';; unet_classic) steps='--set batch_size=4';; *) steps=;; esac; \
+		case $$name in densenet) steps='--set imagenet=false --set batch_size=4 --set learning_rate=3e-3';; \
+			segnet) steps='--set batch_size=4 --set learning_rate=3e-3';; unet_classic) steps='--set batch_size=4';; *) steps=;; esac; \
 		$(BIN)/python -m train fit own/rivals --set architecture=$$name --set $$change $$steps --set flatlays="$(FLATLAY)" \
 			--data "$(DATA)" --out runs/rivals/$$name && \
 		$(BIN)/python -m train evaluate runs/rivals/$$name/checkpoint --dataset ccp --data "$(DATA)" --fold 0 \

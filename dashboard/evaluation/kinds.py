@@ -65,7 +65,8 @@ def kinds_caption(name: str, kinds: KindsConfig) -> str:
     lacking = "".join(f" {garment} has none: {reason}." for garment, reason in kinds.left_out.items())
     return (
         f"What {name} says a garment is within its class. {having}. A kind is named only where its probability "
-        "is high enough. Accuracy is of the garments named, with its 95% interval over photos. Most frequent kind: "
+        "is high enough and the garment not much larger than all that taught. Accuracy is of the garments named, with "
+        "its 95% interval over photos. Most frequent kind: "
         f"the accuracy of always answering that one.{lacking}"
     )
 

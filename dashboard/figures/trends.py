@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,8 +24,10 @@ _POWER = 6  # a logarithmic axis reaches from 1/2**_POWER to 2**_POWER at most
 _MOST_TICKS = 8  # beyond which every second one is left out
 _ZERO = 1e-9  # factor that rounding made of 0
 _SEEN_FROM = 3.0  # contrast with the ground below which a line has an outline
+_DAY = 24 * 3600 * 1000  # ms
+_MOST_WEEKS = 24  # beyond which months are labelled
 _TICKS = [  # short labels, which stand upright on a phone; the year is in a line below, where it begins
-    {"dtickrange": [None, 28 * 24 * 3600 * 1000], "value": "%-d %b\n%Y"},
+    {"dtickrange": [None, 28 * _DAY], "value": "%-d %b\n%Y"},
     {"dtickrange": ["M1", "M6"], "value": "%b\n%Y"},
     {"dtickrange": ["M12", None], "value": "%Y"},
 ]
@@ -426,6 +429,9 @@ def _dates(figure: go.Figure, starts: pd.Series) -> None:
     edge = max(pd.Timedelta(days=3), (last - first) * 0.02)
     ends = [first - edge, last + edge]
     figure.update_xaxes(title="First day of the period", range=ends, type="date", nticks=7, tickformatstops=_TICKS)
+    weeks = (last - first).days / 7
+    if 0 < weeks <= _MOST_WEEKS and weeks.is_integer() and set(starts.dt.day_of_week) == {first.day_of_week}:
+        figure.update_xaxes(tick0=first, dtick=7 * _DAY * math.ceil(weeks / 6))  # plotly's own weeks begin on Sundays
 
 
 def _finished(figure: go.Figure, theme: Theme, height: int, *, legend: bool, hovermode: str) -> go.Figure:

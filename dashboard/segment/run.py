@@ -35,6 +35,7 @@ class SegmentRun(Run):
     Attributes:
         revision: Revision of the network; empty until it is loaded.
         keys: Digests of the photos, in the order of arrival.
+        new: Those of them that were not there already.
         order: Digests of the photos that were there already and of the new ones, in the order wanted.
         found: What was found, by digest of the file.
     """
@@ -44,6 +45,7 @@ class SegmentRun(Run):
         super().__init__(self._loading)
         self.model, self.revision = model, ""
         self.keys = [file_digest(upload.data) for upload in uploads]
+        self.new = [key for key in self.keys if key not in photos]
         self.order = [*photos, *self.keys]
         self.found: dict[str, Analysed] = {}
         self._failed: dict[int, str] = {}  # by index of the photo

@@ -104,8 +104,8 @@ class SegmentState:
         self.run, self.pending, self.failures = None, [], run.failures
         if not all(is_of(photo, run.model, run.revision) for photo in self.photos.values()):
             self.cancelled = run.model, run.revision  # else those that failed would be analysed again and again
-        if self.shown not in run.keys:  # else the visitor looks at it already
-            self.shown = next((key for key in run.keys if key in self.photos), self.shown)
+        if self.shown not in run.new:  # else the visitor looks at it already
+            self.shown = next((key for key in run.new if key in self.photos), self.shown)
         self.intake += 1
 
     def show_example(self, example: Example) -> None:

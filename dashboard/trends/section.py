@@ -213,7 +213,8 @@ Builder = Callable[[Question], Section]
 
 
 _KINDS_COUNTED: Mapping[Counting, str] = {
-    "expected": "Each garment counts for every kind with its probability; a garment not outlined has none.",
+    "expected": "Each garment counts for every kind with its probability; a garment not outlined, or much larger than "
+    "those that taught the kinds, has none.",
     "raw": "A garment counts as the kind that is named.",
 }
 

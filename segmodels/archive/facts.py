@@ -13,8 +13,8 @@ is joined with them.
 
 Where kinds are counted, they take the place of the classes: see `segmodels.archive.division`. The presence of a kind is
 that of its class times the probability of the kind; the rest of the class, whose kind is not certain, is what has no
-such probability, as in a row from before the model had kinds. Raw counts are of the kinds that are named, and of
-garments whose kind is not. A garment lies in the list once for each kind that it may be.
+such probability, as shoes without a wearer or a row from before the model had kinds. Raw counts are of the kinds that
+are named, and of garments whose kind is not. A garment lies in the list once for each kind that it may be.
 """
 
 from __future__ import annotations

@@ -65,8 +65,9 @@ def merged(rows: Sequence[Row]) -> Row:
 
     File, date, size, class map and fingerprint are those of the first picture. Of each picture the person counts whose
     garments take up most of it. The outfit has, of each class, the highest presence of all pictures, and the garment,
-    with kind, colours and embedding, that takes up most of its picture; pictures in colour go before those in black and
-    white. Outfit shares are the shares of these garments among each other. Garments of other pictures have no box.
+    with colours and embedding, that takes up most of its picture; pictures in colour go before those in black and
+    white. Its kind is that of the first picture in this order that tells one: shoes alone have none, worn ones may.
+    Outfit shares are the shares of these garments among each other. Garments of other pictures have no box.
 
     Args:
         rows: Rows of the pictures, in their order, one at least.
@@ -76,18 +77,23 @@ def merged(rows: Sequence[Row]) -> Row:
     shown = [(row, person) for row, person in zip(rows, people, strict=True) if person is not None]
     if len(shown) < 2:
         return shown[0][0] if shown and not first["people"] else first
-    best: dict[str, tuple[tuple[bool, float], dict[str, Any], Any, Any]] = {}
+    best: dict[str, tuple[tuple[bool, float], dict[str, Any], Any]] = {}
+    told: dict[str, tuple[tuple[bool, float], Any]] = {}
     for row, person in shown:
         kinds = row["kinds"] or [None] * len(row["garments"])
         embeddings = row["embeddings"] or [None] * len(row["garments"])
         for garment, kind, embedding in zip(row["garments"], kinds, embeddings, strict=True):
             rank = not row["monochrome"], garment["area_share"]
             name = garment["class"]
-            if garment["person"] == person and (name not in best or rank > best[name][0]):
+            if garment["person"] != person:
+                continue
+            if name not in best or rank > best[name][0]:
                 box = garment["box"] if row is first else None
-                best[name] = rank, {**garment, "person": 0, "box": box}, kind, embedding
-    whole = sum(garment["area_share"] for _, garment, *_ in best.values())
-    garments = [{**each, "outfit_share": each["area_share"] / whole if whole else 0.0} for _, each, *_ in best.values()]
+                best[name] = rank, {**garment, "person": 0, "box": box}, embedding
+            if kind is not None and (name not in told or rank > told[name][0]):
+                told[name] = rank, kind
+    whole = sum(garment["area_share"] for _, garment, _ in best.values())
+    garments = [{**each, "outfit_share": each["area_share"] / whole if whole else 0.0} for _, each, _ in best.values()]
     found = [row["presence"][person] for row, person in shown if row["presence"] is not None]
     bits = 0
     for row, person in shown:
@@ -96,7 +102,9 @@ def merged(rows: Sequence[Row]) -> Row:
         **first,
         "people": [first["people"][people[0]]] if people[0] is not None else [shown[0][0]["people"][shown[0][1]]],
         "garments": garments,
-        "kinds": [kind for *_, kind, _ in best.values()] if any(row["kinds"] is not None for row in rows) else None,
+        "kinds": [told[name][1] if name in told else None for name in best]
+        if any(row["kinds"] is not None for row in rows)
+        else None,
         "embeddings": [each for *_, each in best.values()] if first["embedding_revision"] else None,
         "presence": [[max(each) for each in zip(*found, strict=True)]] if len(found) == len(shown) else None,
         "outfits": [bits],

@@ -24,9 +24,9 @@
 | `embedding_revision` | string | identifier of what gave `embeddings`; those of two revisions cannot be compared |
 
 `presence` is in the taxonomy's display order, and null without a calibration. `kinds` is null without kinds of the
-model; a garment of a class without kinds is null in it, and a `name` is null where the kind is not certain. `outfits`
-is derived from `garments` when the row is written: a query that counts what is worn together reads it alone. It
-includes every garment found, at any confidence. `embeddings` is null without an embedding of the model; it serves to
+model; a garment without any is null in it, and a `name` is null where the kind is not certain. `outfits` is derived
+from `garments` when the row is written: a query that counts what is worn together reads it alone. It includes every
+garment found, at any confidence. `embeddings` is null without an embedding of the model; it serves to
 find outfits alike (`similar.py`), is in no export, and goes with its row when a photo is deleted. Parts written before
 a column existed lack it; it reads as null.
 """

@@ -90,10 +90,15 @@ class ClassKinds:
     """Probability of each kind from which it is named where it is the likeliest."""
 
     largest: _Share = 1.0
-    """Share of the person up to which a garment's kinds are told: no larger ones taught them, such as shoes alone."""
+    """Share of what is seen of the person up to which a garment's kinds are told; 1 for any.
+
+    `train kinds` sets it to 1.2 times that of the largest garment that taught them. What is larger still, such as shoes
+    without a wearer, is unlike all of these, and a regression would be as sure as wrong.
+    """
 
     share_feature: Annotated[int, Field(strict=True, le=-1)] = -1
-    """Place, counted from the end, of the feature that is the log of that share."""
+    """Place, counted from the end, of the feature that is the log of that share: with `largest` below 1, the class's id
+    less the number of classes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,7 +198,7 @@ class Kinds:
 
     @cached_property
     def revision(self) -> str:
-        """Identifier of what decides on kinds, whatever the scores: names, thresholds, weights and biases."""
+        """Identifier of what decides on kinds, whatever the scores: names, thresholds, limits, weights and biases."""
         digest = sha256()
         for name, known in sorted(self.config.classes.items()):
             digest.update(json.dumps([name, known.names, [round(least, 4) for least in known.thresholds]]).encode())
@@ -206,7 +211,7 @@ class Kinds:
     def probabilities(self, name: str, features: np.ndarray) -> dict[str, float] | None:
         """Calibrated probability of each kind of a garment, 0..1.
 
-        None if its class has no kinds, or if the garment is a larger part of the person than any that taught them.
+        None if its class has no kinds, or if the garment is larger than `ClassKinds.largest`.
 
         Args:
             name: Name of the class.
@@ -263,8 +268,8 @@ def read_kinds_config(folder: Path, taxonomy: Taxonomy) -> KindsConfig | None:
             raise KindsError(f"{path} is damaged: the kinds of {name} are not two names or more, each once. {_AGAIN}")
         if len(known.thresholds) != len(known.names):
             raise KindsError(f"{path} is damaged: {name} has not a threshold for each kind. {_AGAIN}")
-        if -known.share_feature > config.features:
-            raise KindsError(f"{path} is damaged: {name} has a share_feature that is not there. {_AGAIN}")
+        if known.largest < 1 and known.share_feature != taxonomy[name].id - len(taxonomy):
+            raise KindsError(f"{path} is damaged: the share_feature of {name} is that of another class. {_AGAIN}")
     for each in config.judgements:
         names = config.classes[each.garment].names if each.garment in config.classes else ()
         if len(each.matrix) != len(names) or any(len(row) != len(names) + 1 for row in each.matrix):

@@ -86,7 +86,7 @@ class Garment:
         colours: Dominant colours, the largest share first.
         kind: What it is within its class; None if that is not certain, or the checkpoint has no kinds of the class.
         kind_probabilities: Calibrated probability of each kind of the class, 0..1; None if the checkpoint has none, or
-            if the garment is a larger part of the person than any that taught it kinds, such as shoes without a wearer.
+            if the garment is much larger than all that taught them, such as shoes without a wearer.
         embedding: Vector of length 127, one int8 a dimension, near those of garments that look alike; None if the
             checkpoint has none.
     """

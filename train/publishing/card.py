@@ -231,7 +231,8 @@ def _kinds(kinds: KindsConfig | None) -> list[str]:
         "## Kinds",
         "",
         "What a garment is within its class, from the network's features under its mask: one kind each, or none where "
-        "the likeliest is not certain. Named: share of the garments found whose kind is named. Accuracy: share of the "
+        "the likeliest is not certain or the garment much larger than all that taught, as shoes without a wearer. "
+        "Named: share of the garments found whose kind is named. Accuracy: share of the "
         "named that are right, with its 95 % interval over photos; balanced: its mean over the kinds; most frequent: "
         f"the accuracy of always naming the most frequent kind. Learned from {kinds.data}.",
         "",

@@ -127,7 +127,8 @@ def test_which_colours_need_an_outline() -> None:
         ("2012-01-01", 42, "MS", ["2012", "2013", "2014", "2015"]),
         ("2014-01-01", 6, "MS", ["Jan2014", "Feb", "Mar", "Apr", "May", "Jun"]),
         ("2013-01-01", 8, "QS", ["Jan2013", "Jul", "Jan2014", "Jul"]),
-        ("2014-03-03", 4, "W-MON", ["2 Mar2014", "9 Mar", "16 Mar", "23 Mar"]),
+        ("2014-03-03", 20, "W-MON", ["3 Mar2014", "31 Mar", "28 Apr", "26 May", "23 Jun"]),
+        ("2014-03-03", 4, "W-MON", ["3 Mar2014", "10 Mar", "17 Mar", "24 Mar"]),
     ],
 )
 def test_dates_stand_upright_on_a_phone(page: Page, first: str, periods: int, freq: str, shown: list[str]) -> None:

@@ -47,6 +47,19 @@ def test_a_picture_in_black_and_white_gives_no_colour_where_another_has_one() ->
     assert merged([grey, grey])["monochrome"] is True
 
 
+def test_the_kind_is_that_of_the_largest_picture_that_tells_one() -> None:
+    """Shoes that lie alone have no kind; on a person they may."""
+    boots, heels = {"name": "boots"}, {"name": "heels"}
+    alone = picture(1, garment("Footwear", 0.6), presence=[[1.0]], bits=[1], kinds=[None])
+    worn = picture(2, garment("Footwear", 0.1), presence=[[0.9]], bits=[1], kinds=[boots])
+    far = picture(3, garment("Footwear", 0.02), presence=[[0.8]], bits=[1], kinds=[heels])
+    row = merged([alone, far, worn])
+    assert row["kinds"] == [boots] and row["garments"][0]["area_share"] == 0.6
+    assert merged([alone, alone])["kinds"] == [None]
+    without = {"kinds": None}
+    assert merged([alone | without, worn | without])["kinds"] is None
+
+
 def test_one_picture_stays_as_it_is_and_one_without_people_adds_nothing() -> None:
     alone = picture(1, garment("Hat", 0.1, 1), presence=[[0.0], [1.0]], bits=[0, 1])
     empty = picture(2, presence=[], bits=[])

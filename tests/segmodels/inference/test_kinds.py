@@ -56,6 +56,17 @@ def kinds() -> Kinds:
     )
 
 
+DRESS = OUTFIT_15["Dress"].id - len(OUTFIT_15)
+"""Place, from the end, of the log of a dress's share among features."""
+
+
+def with_shares() -> Kinds:
+    """The same with the classes' shares behind the two features, as the network's features have them."""
+    own, more = kinds(), len(OUTFIT_15)
+    weight = np.pad(own.weights["Dress"], ((0, 0), (0, more)))
+    return Kinds(replace(own.config, features=2 + more), {"Dress": weight}, own.biases)
+
+
 def test_probabilities_are_the_softmax_of_the_features() -> None:
     found = kinds().probabilities("Dress", np.array([2.0, 7.0], np.float32))
     assert found is not None
@@ -78,16 +89,28 @@ def test_a_kind_is_named_from_its_own_threshold(skirt: float, named: Kind | None
 
 
 def test_a_garment_larger_than_those_that_taught_has_no_kind(tmp_path: Path) -> None:
-    own = kinds()
-    known = {"Dress": replace(own.config.classes["Dress"], largest=0.4)}
+    own = with_shares()
+    known = {"Dress": replace(own.config.classes["Dress"], largest=0.4, share_feature=DRESS)}
     limited = replace(own, config=replace(own.config, classes=known))
     write_kinds(tmp_path, limited)
     found = read_kinds(tmp_path, OUTFIT_15, "0123456789ab")
     assert found is not None and found.config == limited.config
     assert found.revision == limited.revision != own.revision
-    assert found.probabilities("Dress", np.array([2.0, np.log(0.41)], np.float32)) is None
-    smaller = np.array([2.0, np.log(0.39)], np.float32)
-    assert found.probabilities("Dress", smaller) == own.probabilities("Dress", smaller)
+    larger, smaller = np.zeros((2, 2 + len(OUTFIT_15)), np.float32)
+    larger[0] = smaller[0] = 2
+    larger[DRESS], smaller[DRESS] = np.log(0.41), np.log(0.39)
+    assert found.probabilities("Dress", larger) is None
+    assert found.probabilities("Dress", smaller) == own.probabilities("Dress", smaller) is not None
+
+
+def test_a_file_without_limits_has_none(tmp_path: Path) -> None:
+    write_kinds(tmp_path, kinds())
+    listing = json.loads((tmp_path / KINDS_FILE).read_text())
+    for known in listing["classes"].values():
+        del known["largest"], known["share_feature"]
+    (tmp_path / KINDS_FILE).write_text(json.dumps(listing))
+    found = read_kinds(tmp_path, OUTFIT_15, "0123456789ab")
+    assert found is not None and found.config == kinds().config and found.revision == kinds().revision
 
 
 def test_far_features_give_certainty_not_an_overflow() -> None:
@@ -142,8 +165,8 @@ def test_kinds_of_other_classes_are_refused(tmp_path: Path) -> None:
         ({"version": "1"}, "is damaged: version"),
         ({"classes": {"Dress": {"names": ["dress"], "thresholds": [0.5]}}}, "not two names or more"),
         (
-            {"classes": {"Dress": {"names": ["dress", "skirt"], "thresholds": [0.5, 0.8], "share_feature": -3}}},
-            "Dress has a share_feature that is not there",
+            {"classes": {"Dress": {"names": ["dress", "skirt"], "thresholds": [0.5, 0.8], "largest": 0.4}}},
+            "the share_feature of Dress is that of another class",
         ),
         ({"classes": {"Dress": {"names": ["dress", "dress"], "thresholds": [0, 0]}}}, "not two names or more"),
         ({"classes": {"Dress": {"names": ["dress", "skirt"], "thresholds": [0.5]}}}, "not a threshold for each"),

@@ -185,9 +185,13 @@ def test_kinds_are_not_told_of_garments_that_are_larger_than_those_that_taught()
     assert kinds.probabilities("Dress", features(6.0, 0.0, share=0.61)) is None
     assert kinds.probabilities("Dress", features(6.0, 0.0, share=0.59)) is not None
     alone = [replace(each, features=features(*each.features[:2], share=0.9)) for each in samples(60, seed=3)]
-    (found,) = judge(kinds, alone, PHOTOS)
-    assert found.garments == 60 and found.answered == 0
+    always = replace(kinds.config, classes={"Dress": replace(known, thresholds=(0.0, 0.0))})
+    for each in (kinds, replace(kinds, config=always)):
+        (found,) = judge(each, alone, PHOTOS)
+        assert found.garments == 60 and found.answered == found.accuracy_of_all == 0
     assert fit([*some, replace(some[-1], features=features(0.0, 0.0, share=0.9))]).config.classes["Dress"].largest == 1
+    tiny = [replace(each, features=features(*each.features[:2], share=0.002)) for each in some]
+    assert fit(tiny).config.classes["Dress"].largest == pytest.approx(0.0024)
 
 
 def test_a_class_that_fails_on_other_photos_goes_with_its_scores() -> None:

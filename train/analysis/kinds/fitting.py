@@ -34,7 +34,7 @@ _LEAST = 2 * _FOLDS  # photos of a kind
 _INVERSE_PENALTY = 0.003  # scikit-learn's C
 _AIM = 0.03  # above the accuracy that was asked for, and above the share to answer: other photos are harder
 _WEIGHTS: Mapping[str, float] = {"part": 0.5, "flat-lays": 0.3}  # of a sample, where a whole photo of a person has 1
-_LARGER = 1.2  # times the share of the person of the largest garment that teaches: up to here kinds are told
+_LARGER = 1.2  # times the share of the person that the largest garment that taught takes up: up to here kinds are told
 _CLEARLY = 1.1  # times the probability of each kind if all were as likely: the least from which one is named
 
 
@@ -96,7 +96,7 @@ def fit(samples: Sequence[KindSample], lesson: Lesson, checkpoint: Checkpoint) -
         temperature, thresholds = _chosen(odds[rows], truth[rows], wanted)
         weight, bias = _regression(own, names)
         place = checkpoint.taxonomy[garment].id - len(checkpoint.taxonomy)  # the last features are the classes' shares
-        largest = min(1.0, round(_LARGER * float(np.exp(max(sample.features[place] for sample in own))), 2))
+        largest = min(1.0, round(_LARGER * float(np.exp(max(sample.features[place] for sample in own))), 4))
         classes[garment] = ClassKinds(names=names, thresholds=thresholds, largest=largest, share_feature=place)
         coefficients[garment], biases[garment] = weight / temperature, bias / temperature
         some = [own[row] for row in rows]

@@ -64,9 +64,11 @@ def judge(
         own = [sample for sample in samples if sample.garment == garment and sample.kind in known.names]
         if not own:
             continue
-        shares = [kinds.probabilities(garment, sample.features) or dict.fromkeys(known.names, 0.0) for sample in own]
+        untold = dict.fromkeys(known.names, -1.0)  # of a garment that is too large: below any threshold
+        shares = [kinds.probabilities(garment, sample.features) or untold for sample in own]
         probabilities = np.array([list(each.values()) for each in shares])
-        answers, likeliest = named(probabilities, known.thresholds), probabilities.argmax(axis=1)
+        answers = named(probabilities, known.thresholds)
+        likeliest = np.where(probabilities.max(axis=1) < 0, -1, probabilities.argmax(axis=1))
         found += judgements_of(garment, known.names, own, likeliest, answers, photos, "held out")
     return tuple(found)
 
