@@ -71,7 +71,7 @@ exports: $(READY) ## write all nine embedded networks as ONNX, and compare what 
 	done
 
 bench: $(READY) ## seconds a photo, photos a second, twenty visitors at once, a busy machine, queries of Trends and training steps, as ratios to named baselines, and waits of each page
-	$(BIN)/python tests/bench.py
+	PYTHONPATH=. $(BIN)/python tests/bench.py
 	PYTHONPATH=. $(BIN)/python tests/bench_archive.py
 	PYTHONPATH=. $(BIN)/python tests/bench_care.py
 	PYTHONPATH=. $(BIN)/python tests/bench_trends.py
@@ -105,7 +105,7 @@ load: $(READY) ## 120 large photos in sessions, a ZIP of 1 GB, 10,000 small phot
 	PYTHONPATH=. $(BIN)/python tests/load.py --small-photos $(SMALL_PHOTOS)
 
 errors: $(READY) ## write segmodels/ERRORS.md, the page of all error sentences, anew
-	$(BIN)/python tests/list_errors.py
+	PYTHONPATH=. $(BIN)/python tests/list_errors.py
 
 weights: $(READY) ## train the default network, what it is compared with and the detector: make weights DATA=Clothing Co-Parsing FLATLAY=flat-lays
 	@test -n "$(DATA)" -a -n "$(FLATLAY)" || { echo "Name both folders: make weights DATA=... FLATLAY=..." >&2; exit 1; }

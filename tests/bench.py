@@ -1,9 +1,9 @@
 """What a photo costs, as ratios against a baseline in the same run: `make bench`.
 
-Without arguments, the default model against its bare networks, and against a plain FPN of
-segmentation-models-pytorch; `python tests/bench.py A B ...` times the checkpoints in these folders against the first.
-`--plain FOLDER` is as without arguments, with the checkpoint in that folder for the default model. Each figure is the
-median of several turns, taken in turn with the baseline, so that a busy machine slows both.
+Without arguments, the default model against its bare networks, and against a plain FPN of segmentation-models-pytorch;
+`PYTHONPATH=. python tests/bench.py A B ...` times the checkpoints in these folders against the first. `--plain FOLDER`
+is as without arguments, with the checkpoint in that folder for the default model. Each figure is the median of several
+turns, taken in turn with the baseline, so that a busy machine slows both.
 """
 
 from __future__ import annotations

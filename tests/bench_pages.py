@@ -1,7 +1,8 @@
 """How long a visitor waits on each page: for the first picture or chart, and until the page is at rest.
 
-`python tests/bench_pages.py` measures the working tree; `--baseline X`, a commit or a folder that holds the project, is
-measured before it on the same machine. A browser opens each page as somebody does who has only the link:
+`PYTHONPATH=. python tests/bench_pages.py` measures the working tree; `--baseline X`, a commit or a folder that holds
+the project, is measured before it on the same machine. A browser opens each page as somebody does who has only the
+link:
 
 - cold: the server has just started, and this is the first page that anybody opens;
 - new: another visitor opens the page on that server, in a browser that has nothing cached;

@@ -1,9 +1,9 @@
 """What a photo costs on a free machine and beside one busy process, by how PyTorch's threads wait: `make bench`.
 
 libgomp's own way (a thread spins 300,000 times before it sleeps) against ours (`segmodels.threads`); more counts can be
-named: `python tests/bench_threads.py 1000 5000`. Each way has a process of its own that stays; they take turns, one
-photo each. Wanted of ours: beside the busy process at most 2.5 times the seconds of the free machine, and on the free
-machine at most 1.15 times those of libgomp's own way.
+named: `PYTHONPATH=. python tests/bench_threads.py 1000 5000`. Each way has a process of its own that stays; they take
+turns, one photo each. Wanted of ours: beside the busy process at most 2.5 times the seconds of the free machine, and on
+the free machine at most 1.15 times those of libgomp's own way.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How long the Trends page takes to ask, on made-up archives that grow: `make bench`, or with sizes as arguments.
 
-    python tests/bench_trends.py [--kinds] [--keep FOLDER] [PHOTOS ...]
+    PYTHONPATH=. python tests/bench_trends.py [--kinds] [--keep FOLDER] [PHOTOS ...]
 
 Every query is asked on two threads and has a second at a million photos. Its baseline is the same query at the size
 before: growth of 1 is as fast as the archive grows. It is taken from the processor's seconds, in which others who use

@@ -1,8 +1,8 @@
 """Twenty visitors at once: how long each waits for its photo, and what memory the server keeps, beside another version.
 
-`make bench` compares the working tree with the commit before the queue; `python tests/bench_visitors.py --baseline X`
-with any other commit, or with a folder that holds the project. The two servers run one after the other on the same
-machine, each alone on it. Each has a photo of its own of 825 x 550 pixels, the portrait that scikit-image
+`make bench` compares the working tree with the commit before the queue; `PYTHONPATH=. python tests/bench_visitors.py
+--baseline X` with any other commit, or with a folder that holds the project. The two servers run one after the other on
+the same machine, each alone on it. Each has a photo of its own of 825 x 550 pixels, the portrait that scikit-image
 ships with other noise in a corner, as JPEG.
 
 Printed are, for each server and round:

@@ -6,8 +6,8 @@ in it, something done before that is lost, more than `SECONDS_A_STEP` of process
 waiting: the machine may do much else), more than `MEMORY` in all.
 
 The input of a finding is saved in `runs/fuzz`, with its door, seed and reason, and stays there;
-`python tests/fuzz_doors.py --again runs/fuzz/NAME` puts it through the door once more. The seed of a block makes the
-same inputs again, as long as `fuzz_inputs` stays the same.
+`PYTHONPATH=. python tests/fuzz_doors.py --again runs/fuzz/NAME` puts it through the door once more. The seed of a block
+makes the same inputs again, as long as `fuzz_inputs` stays the same.
 """
 
 from __future__ import annotations

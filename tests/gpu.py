@@ -400,7 +400,7 @@ def _print_table(
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs all steps; 0 if each did its work, or there is no GPU."""
-    parser = argparse.ArgumentParser(prog="python tests/gpu.py", description=__doc__)
+    parser = argparse.ArgumentParser(prog="PYTHONPATH=. python tests/gpu.py", description=__doc__)
     parser.add_argument("--device", help="cuda, cuda:N, mps, or cpu to try the script without a GPU")
     parser.add_argument("--tiny", action="store_true", help="photos of 72 x 48 and small networks, to try the script")
     parser.add_argument("--only", nargs="+", metavar="STEP", choices=STEPS, default=list(STEPS), help="these steps")

@@ -1,4 +1,4 @@
-"""Lists every sentence that says what went wrong, as `segmodels/ERRORS.md`: `python tests/list_errors.py` writes it.
+"""Lists every sentence that says what went wrong, as `segmodels/ERRORS.md`: `make errors` writes it.
 
 Sentences are found in the source: those that an error of the family of `GarmentscopeError` is made with, those that a
 page shows as an error or a warning, and those that a command writes to stderr or refuses its arguments with. A part in
@@ -23,9 +23,9 @@ _PACKAGES = ("segmodels", "train", "dashboard")
 _SHOWN = {"error": "page", "warning": "page"}
 _HEAD = """# Every error sentence
 
-Written by `python tests/list_errors.py` from the source, and compared with it by `tests/test_errors_page.py`. A part in
-braces is filled in. An error sentence says which file, what is wrong and what to do, and, where something was being
-written, what is safe; [`errors.py`](errors.py) has the family of errors.
+Written by `make errors` from the source, and compared with it by `tests/test_errors_page.py`. A part in braces is
+filled in. An error sentence says which file, what is wrong and what to do, and, where something was being written, what
+is safe; [`errors.py`](errors.py) has the family of errors.
 """
 
 

@@ -1,4 +1,5 @@
-"""Load and long runs: does memory come back, and does it stay flat? `make load`, or `python tests/load.py sessions`.
+"""Load and long runs: does memory come back, and does it stay flat? `make load`, or of one alone, here sessions,
+`PYTHONPATH=. python tests/load.py sessions`.
 
 - `sessions`: 60 photos of 12 megapixels in one session, then 60 in sessions of ten that close. After they have closed
   the server's memory (RSS) is within `BACK` MB of the level after its first photo. What visitors leave is kept for a

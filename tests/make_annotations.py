@@ -2,7 +2,7 @@
 
 Needs `pip install label-studio-sdk datumaro` in an environment of its own (they want another NumPy):
 
-    python tests/make_annotations.py tests/segmodels/datasets/files
+    PYTHONPATH=. python tests/make_annotations.py tests/segmodels/datasets/files
 
 The pictures are 48 x 36 pixels. `truth(name)` of `tests/drawn_annotations.py` is what all of them say.
 """

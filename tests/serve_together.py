@@ -93,7 +93,7 @@ async def _launch(chromium: BrowserType) -> Browser:
             return await chromium.launch(executable_path=path, args=ARGUMENTS)
         except PlaywrightError:
             continue
-    raise SystemExit("No Chromium starts: python tests/chromium.py installs one.")
+    raise SystemExit("No Chromium starts: PYTHONPATH=. python tests/chromium.py installs one.")
 
 
 async def _caller(client: httpx2.AsyncClient, port: int, deadline: float, number: int, seen: Seen) -> None:

@@ -1,11 +1,13 @@
 """How the project is set up: the lock files, the Makefile's two states, and what a wheel must hold."""
 
 import os
+import re
 import subprocess
 import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+TOOL = re.compile(r"(?P<path>PYTHONPATH=\. )?(\$\(BIN\)/)?python tests/(?P<name>\w+)\.py")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
 
@@ -55,3 +57,14 @@ def test_packages_are_typed_and_say_so() -> None:
     data = PROJECT["tool"]["setuptools"]["package-data"]
     for package in ("segmodels", "train", "dashboard"):
         assert (ROOT / package / "py.typed").is_file() and "py.typed" in data[package]
+
+
+def test_tools_are_run_where_they_find_the_packages() -> None:
+    """`tests/segmodels` would stand for the package: a tool beside it needs the root of the repository on its path."""
+    texts = [ROOT / "Makefile", *(path for path in ROOT.rglob("*.md") if path.relative_to(ROOT).parts[0][0] != ".")]
+    found = [match for path in texts for match in TOOL.finditer(path.read_text("utf-8"))]
+    assert len(found) > 30
+    for match in found:
+        source = (ROOT / "tests" / f"{match['name']}.py").read_text("utf-8")
+        needs = re.search(r"^\s*(from|import) (segmodels|train|dashboard|tests)\b", source, re.MULTILINE)
+        assert not needs or match["path"], match[0]
