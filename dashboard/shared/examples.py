@@ -190,7 +190,7 @@ def make(models: Sequence[str] = EXAMPLE_MODELS, folder: Path = EXAMPLES) -> Non
 
     folders = {each.name: each.folder for each in list_checkpoints()}
     for model in models:
-        segmenter, place = load_segmenter(model), folder / model
+        segmenter, place = load_segmenter(model, precision="32"), folder / model  # the same on any machine
         size = sum(each.stat().st_size for each in weights_of(folders[model]))
         place.mkdir(parents=True, exist_ok=True)
         for old in place.iterdir():
