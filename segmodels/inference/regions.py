@@ -31,7 +31,6 @@ class Region:
         box: Region with its margin, around which each further ensemble member sets a crop of its own aspect.
         person: Person that the detector found, also where the crop is the whole photo; None if it found nobody.
         limit: Box outside of which nothing belongs to this person; None for no limit.
-        coarse: Whether a coarse pass over the crop has to find how far the garments reach.
         probability: Probabilities in the crop, float32 `(C, height, width)`.
         maps: Feature maps of the crop, each `(channels, h, w)`; empty unless they are wanted.
     """
@@ -41,7 +40,6 @@ class Region:
     box: Box
     person: FoundPerson | None = None
     limit: Box | None = None
-    coarse: bool = False
     probability: torch.Tensor | None = None
     maps: Sequence[torch.Tensor] = ()
 

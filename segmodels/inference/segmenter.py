@@ -46,7 +46,6 @@ _DETECTOR_MARGIN = 0.15  # of the box's longer side, for the coarse pass: a hat 
 _REGION_MARGIN = 0.05  # the same, around what belongs to one of several people: the detector's boxes are 3 % off
 _WHOLE_FROM_HEIGHT = 0.6  # share of the photo's height from which the coarse pass over a single person takes all of it
 _GPU_BATCH = 8
-_CUT_OFF = 0.3  # share of a crop's side along which what is worn goes on beyond it; chosen on fold 0 and flat-lays
 _CELL = 4  # side, in pixels of the input, of the cells over which probabilities are averaged for presence and kinds
 
 
@@ -341,9 +340,7 @@ class Segmenter:
         config = self.checkpoint.config
         whole = Box(0, 0, photo.shape[1], photo.shape[0])
         if not people or (len(people) == 1 and self._takes_all(people[0], whole)):
-            person = people[0] if people else None
-            coarse = config.crop != "none" and not (config.crop == "box" and person)
-            return [Region(index, crop_around(whole, config.aspect), whole, person, coarse=coarse)]
+            return [Region(index, crop_around(whole, config.aspect), whole, people[0] if people else None)]
         margin = config.margin if config.crop == "box" else _DETECTOR_MARGIN
         return [
             Region(
@@ -352,7 +349,6 @@ class Segmenter:
                 crop_around(person.box, None, margin),
                 person,
                 crop_around(person.box, None, _REGION_MARGIN) if len(people) > 1 else None,
-                coarse=config.crop == "person",
             )
             for person in people
         ]
@@ -377,7 +373,6 @@ class Segmenter:
         1. Coarse pass, of the first network alone: finds how far the garments reach, where the detector's box does not
            say it already.
         2. Refine pass, of all ensemble members, on crops around that.
-        3. Both over the whole photo where the only person's crop has cut off what is worn, as of shoes that lie alone.
         """
         config = self.checkpoint.config
         if config.foreign and config.foreign.shortest and len(regions) > 1:  # each has an input of its own size
@@ -387,7 +382,8 @@ class Segmenter:
         coarse: list[Region] = []
         refined: list[Region] = []
         for region in regions:
-            (coarse if region.coarse else refined).append(region)
+            cropped = config.crop == "none" or (config.crop == "box" and region.person)
+            (refined if cropped else coarse).append(region)
         if coarse:
             batch = self._crops(
                 self.networks[0],
@@ -416,11 +412,6 @@ class Segmenter:
                 blend(probability, crop, output, member_crop, member.share)
         for region, probability in zip(refined, open_maps(probabilities, config.opening_kernel), strict=True):
             region.probability = probability
-        if wider := [region for region in refined if _is_cut_off(region, photos[region.photo])]:
-            for region in wider:
-                region.box = Box(0, 0, photos[region.photo].shape[1], photos[region.photo].shape[0])
-                region.crop, region.coarse = crop_around(region.box, config.aspect), True
-            self._fill_probabilities(photos, wider, with_maps=with_maps)
 
     def _narrow_crop(self, region: Region, logits: torch.Tensor) -> bool:
         """Sets a region's crop around what the coarse pass found; False if the refine pass would give nothing new.
@@ -545,26 +536,6 @@ class Segmenter:
             if fitted < len(batch):
                 self._most_photos = fitted
             return logits.to(torch.float32, memory_format=torch.contiguous_format)
-
-
-def _is_cut_off(region: Region, photo: np.ndarray) -> bool:
-    """Whether what is worn reaches, along much of a side, the edge of the crop around the only person of a photo.
-
-    Args:
-        region: Region whose probabilities are there.
-        photo: uint8 `(H, W, 3)`.
-    """
-    if region.coarse or region.limit is not None or region.probability is None:
-        return False
-    crop, worn = region.crop, region.probability[0] < 0.5
-    height, width = photo.shape[:2]
-    edges = (  # pixels of the photo beyond a side, and what is worn along it
-        (crop.x, worn[:, 0]),
-        (crop.y, worn[0]),
-        (width - crop.x - crop.width, worn[:, -1]),
-        (height - crop.y - crop.height, worn[-1]),
-    )
-    return any(beyond > 1 and float(edge.float().mean()) > _CUT_OFF for beyond, edge in edges)
 
 
 def _described(garment: Garment, kinds: Kinds | None, embedding: Embedding | None, found: np.ndarray) -> Garment:

@@ -42,7 +42,7 @@ def test_what_was_found_is_of_the_weights_that_ship(model: str) -> None:
 
 @pytest.mark.parametrize("model", EXAMPLE_MODELS)
 def test_it_is_what_the_network_gives(model: str) -> None:
-    """Weights, calibration, kinds and regions of interest; `make examples` where one has changed."""
+    """Weights, calibration and kinds; `make examples` where one has changed."""
     segmenter = load_segmenter(model, precision="32")
     for example in examples():
         now, then = analyse(segmenter, *example.photo), shipped(example, model).analysed

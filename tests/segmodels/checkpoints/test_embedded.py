@@ -57,8 +57,7 @@ def test_each_network_that_ships_sees_the_person(name: str, photo: np.ndarray) -
     x, y, width, height = person.box
     found = segmentation.class_map != 0
     inside = found[y : y + height, x : x + width]
-    assert person.detected and inside.mean() > 0.1
-    assert inside.sum() > 0.85 * found.sum(), "some take the helmet beside her for a bag or a hat"
+    assert person.detected and inside.mean() > 0.1 and inside.sum() > 0.9 * found.sum()
 
 
 @pytest.mark.parametrize("name", JUDGED)

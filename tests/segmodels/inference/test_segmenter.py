@@ -306,22 +306,6 @@ def test_a_single_person_may_stand_for_the_whole_photo(
     assert [person.detected for person in result.people] == [True], "who was found stays"
 
 
-def test_a_crop_that_cuts_off_what_is_worn_gives_way_to_the_whole_photo(checkpoint_of: MakeCheckpoint) -> None:
-    """As of shoes that lie alone, half of which the detector took for a person."""
-    photo = photo_with(500, 300, (60, 150, 200, 200, RED))
-    checkpoint = checkpoint_of(crop="box", margin=0.0)
-    half = FoundPerson(Box(60, 150, 100, 200), 0.95)
-    result = Segmenter(checkpoint, CPU, Seeing(half)).segment(photo)  # type: ignore[arg-type]
-    assert np.abs(edges(found_box(result, COAT)) - (60, 150, 260, 350)).max() <= 2
-    assert len(checkpoint.network.batches) == 3 and result.people[0].detected
-    beside = FoundPerson(Box(200, 150, 60, 200), 0.95)
-    both = Segmenter(checkpoint, CPU, Seeing(half, beside)).segment(photo)  # type: ignore[arg-type]
-    assert len(checkpoint.network.batches) == 4 and len(both.people) == 2, "beside others everybody keeps to the box"
-    sleeve = photo_with(500, 300, (60, 150, 80, 200, RED), (140, 180, 100, 40, RED))
-    once = Segmenter(checkpoint, CPU, Seeing(FoundPerson(Box(50, 140, 100, 220), 0.95))).segment(sleeve)  # type: ignore[arg-type]
-    assert len(checkpoint.network.batches) == 5 and found_box(once, COAT)[2] < 120, "a fifth of the side is no reason"
-
-
 def test_boxes_of_several_people_are_looked_at_together(
     checkpoint_of: MakeCheckpoint, detector_of: MakeDetector
 ) -> None:
